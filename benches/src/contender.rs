@@ -1,5 +1,6 @@
 //! The interface of an engine that is measured.
 
+use crate::commands::Commands;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -48,6 +49,11 @@ pub trait Host: Sized + Sync + 'static {
 
     /// Creates the engine.
     fn new(mode: Mode) -> Result<Self>;
+
+    /// Creates an engine for a process that runs one guest and ends.
+    fn for_one_guest() -> Result<Self> {
+        Self::new(Mode::Free)
+    }
 
     /// Compiles with the engine's default settings.
     fn compile(&self, wasm: &[u8]) -> Result<Self::Component>;
@@ -123,14 +129,17 @@ pub(crate) fn poll_until_ready<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// An engine that can call exports with all signatures that the guests have.
+/// An engine that can run commands, and call exports with all signatures that the guests have.
 pub trait Contender:
-    Host + Calls<(&'static str,), (String,)> + Calls<(u32,), (u64,)> + Calls<(i32, i32), (i32,)>
+    Commands + Calls<(&'static str,), (String,)> + Calls<(u32,), (u64,)> + Calls<(i32, i32), (i32,)>
 {
 }
 
 impl<H> Contender for H where
-    H: Host + Calls<(&'static str,), (String,)> + Calls<(u32,), (u64,)> + Calls<(i32, i32), (i32,)>
+    H: Commands
+        + Calls<(&'static str,), (String,)>
+        + Calls<(u32,), (u64,)>
+        + Calls<(i32, i32), (i32,)>
 {
 }
 
@@ -146,6 +155,11 @@ impl ArtifactFile {
         let path = folder.path().join(name);
         std::fs::write(&path, artifact)?;
         Ok(Self { path })
+    }
+
+    /// Names an artifact that the parent process has written, to which this one belongs.
+    pub(crate) fn of_parent(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// Returns the path of the file.

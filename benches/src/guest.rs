@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// Number of table entries, and of calls through them, in [`Guest::CallIndirect`].
 pub const TABLE_ENTRIES: u32 = 1 << 16;
 
-/// A component under test. It has no imports, except for [`WAIT`].
+/// A component under test. It has no imports, except for [`WAIT`] and [`Guest::Commands`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Guest {
     /// SpiderMonkey with a small script; see the example's `greet.wit`.
@@ -26,6 +26,8 @@ pub enum Guest {
         /// The contents of the file.
         wat: &'static str,
     },
+    /// The program `commands.rs`, which uses WASI; see [`commands`](crate::commands).
+    Commands,
 }
 
 /// The guest in a file of the folder `guests` or `kernels`.
@@ -60,6 +62,7 @@ impl Guest {
             Self::Chain(instances) => format!("chain-{instances}"),
             Self::Starting(starts) => format!("starting-{starts}"),
             Self::Text { name, .. } => name.replace('/', "-"),
+            Self::Commands => "commands".to_string(),
         }
     }
 
@@ -74,6 +77,7 @@ impl Guest {
             Self::Chain(instances) => Ok(wat::parse_str(chain(instances)?)?),
             Self::Starting(starts) => Ok(wat::parse_str(starting(starts))?),
             Self::Text { wat, .. } => Ok(wat::parse_str(wat)?),
+            Self::Commands => Ok(include_bytes!("../guests/commands.wasm").to_vec()),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | [`guest`], [`kernels`] | the components under test |
 //! | [`contender`] | the trait of a measured engine; [`mintage`] and [`wasmtime`] implement it |
 //! | [`lab`] | an engine with the guests prepared for it |
+//! | [`commands`] | components that use WASI, and their metrics |
 //! | [`metrics`] | the list of metrics, each with a function that prepares its probe |
 //! | [`duel`] | runs the probes of two engines alternately |
 //! | [`stats`] | reduces samples to medians and quartiles |
@@ -14,6 +15,7 @@
 //! measures Mintage alone.
 
 pub mod chart;
+pub mod commands;
 pub mod contender;
 pub mod duel;
 pub mod guest;

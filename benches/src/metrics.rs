@@ -4,6 +4,7 @@
 //! [`KERNELS`]. A metric's `prepare` function does everything that is not measured and returns a
 //! [`Probe`], which checks each result that it gets.
 
+use crate::commands;
 use crate::contender::{Calls, Contender, Host, Mode, poll_until_ready};
 use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES, WAIT};
 use crate::kernels::{KERNELS, Kernel};
@@ -64,6 +65,8 @@ pub enum Group {
     Waiting,
     /// Calls between components.
     Adapters,
+    /// Components that use WASI.
+    Commands,
     /// The kernels.
     Kernels,
 }
@@ -77,6 +80,7 @@ impl Group {
             Self::Calls => "Calls",
             Self::Waiting => "Asynchronous calls",
             Self::Adapters => "Calls between components",
+            Self::Commands => "WASI",
             Self::Kernels => "Steady state",
         }
     }
@@ -117,12 +121,13 @@ pub fn all<C: Contender>() -> Vec<Metric<C>> {
     metrics.extend(calls());
     metrics.extend(waiting());
     metrics.extend(adapters());
+    metrics.extend(commands::metrics());
     metrics.extend(kernels());
     metrics
 }
 
 /// Returns a metric of a short time.
-fn row<C: Host>(
+pub(crate) fn row<C: Host>(
     group: Group,
     subject: impl Into<String>,
     prepare: impl for<'lab> Fn(&'lab Lab<C>) -> Result<Probe<'lab>> + 'static,
@@ -661,7 +666,7 @@ where
 }
 
 /// Returns a probe that measures all iterations of a short step together.
-fn together<'lab>(mut step: impl FnMut() -> Result<()> + 'lab) -> Result<Probe<'lab>> {
+pub(crate) fn together<'lab>(mut step: impl FnMut() -> Result<()> + 'lab) -> Result<Probe<'lab>> {
     Ok(Probe::Time(Box::new(move |iterations| {
         let start = Instant::now();
         for _ in 0..iterations {

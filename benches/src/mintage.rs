@@ -13,6 +13,13 @@ pub struct Mintage {
     mode: Mode,
 }
 
+impl Mintage {
+    /// Returns the engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
 /// An instance and its store.
 pub struct Live {
     store: Store<()>,

@@ -16,6 +16,13 @@ pub struct Wasmtime {
     mode: Mode,
 }
 
+impl Wasmtime {
+    /// Returns the engine with the best settings.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.tuned
+    }
+}
+
 /// An instance and its store.
 pub struct Live {
     store: Store<()>,
@@ -80,6 +87,16 @@ impl Host for Wasmtime {
             plain: Engine::new(&Config::new())?,
             tuned: Engine::new(&tuned(mode))?,
             mode,
+        })
+    }
+
+    fn for_one_guest() -> Result<Self> {
+        // A pool is for many instances. To reserve it takes longer than to run a short program.
+        let engine = Engine::new(&Config::new())?;
+        Ok(Self {
+            plain: engine.clone(),
+            tuned: engine,
+            mode: Mode::Free,
         })
     }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use mintage_benches::chart;
+use mintage_benches::commands;
 use mintage_benches::contender::Host;
 use mintage_benches::duel::{Duel, Effort, Row};
 use mintage_benches::metrics;
@@ -31,6 +32,9 @@ struct Options {
     /// Take few samples
     #[arg(long)]
     quick: bool,
+    /// What the processes do that are measured
+    #[arg(long, hide = true, num_args = 2, value_names = ["ENGINE", "ARTIFACT"])]
+    start: Option<Vec<String>>,
 }
 
 fn main() -> ExitCode {
@@ -44,6 +48,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    if let Some([engine, artifact]) = options.start.as_deref() {
+        return commands::start(engine, artifact.into());
+    }
     let wanted = |name: &str| options.filter.is_match(name);
     let names = metrics::all::<Mintage>()
         .into_iter()
