@@ -29,7 +29,7 @@ use crate::instance::{
 };
 use mintage_environ::builtin::GROWTH_ENDED;
 use mintage_environ::{DomainId, ExitRecord, Trap};
-use std::mem::{MaybeUninit, offset_of};
+use std::mem::{ManuallyDrop, MaybeUninit, offset_of};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -50,8 +50,13 @@ pub struct Record {
     exit: ExitRecord,
     /// The context of the poll that runs the call, while machine code runs.
     context: *mut Context<'static>,
-    /// What the call has just been suspended for.
+    /// What the call waits for, while machine code does not run.
     wait: Option<Wait>,
+    instance: InstanceHandle,
+    domain: DomainId,
+    state: State,
+    /// The stack, which has this record.
+    stack: ManuallyDrop<Stack>,
 }
 
 /// What a suspended call waits for.
@@ -170,15 +175,10 @@ impl RunningRecord {
 
 /// A call of a guest that can be suspended. If it is dropped before it ends, the guest ends where
 /// it is, and the instance is poisoned.
+///
+/// It is one pointer, since it is moved several times before it is polled.
 pub struct SuspendableCall {
     record: NonNull<Record>,
-    instance: InstanceHandle,
-    domain: DomainId,
-    /// What the call waits for. Declared before the stack, on which a host function's words are.
-    wait: Option<Wait>,
-    state: State,
-    /// The stack, which has the record.
-    _stack: Stack,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -246,20 +246,38 @@ impl SuspendableCall {
             (&raw mut (*room).exit).write(ExitRecord { fp: 0 });
             (&raw mut (*room).context).write(ptr::null_mut());
             (&raw mut (*room).wait).write(None);
+            (&raw mut (*room).instance).write(instance);
+            (&raw mut (*room).domain).write(domain);
+            (&raw mut (*room).state).write(State::Prepared);
+            (&raw mut (*room).stack).write(ManuallyDrop::new(stack));
         }
-        SuspendableCall {
-            record,
-            instance,
-            domain,
-            wait: None,
-            state: State::Prepared,
-            _stack: stack,
-        }
+        SuspendableCall { record }
+    }
+
+    fn state(&self) -> State {
+        // SAFETY: the record is the call's own, on a stack that it keeps.
+        unsafe { (*self.record.as_ptr()).state }
+    }
+
+    fn set_state(&mut self, state: State) {
+        // SAFETY: as above.
+        unsafe { (*self.record.as_ptr()).state = state };
+    }
+
+    fn instance(&self) -> InstanceHandle {
+        // SAFETY: as above.
+        unsafe { (*self.record.as_ptr()).instance }
+    }
+
+    /// Drops what the call waits for.
+    fn stop_waiting(&mut self) {
+        // SAFETY: as above. Machine code does not run.
+        unsafe { (*self.record.as_ptr()).wait = None };
     }
 
     /// Returns whether the call waits for a host function.
     pub fn is_suspended(&self) -> bool {
-        self.state == State::Suspended
+        self.state() == State::Suspended
     }
 
     /// Runs the call until it ends or has to wait. If the call is stopped, the instance is
@@ -277,9 +295,10 @@ impl SuspendableCall {
     ///
     /// As [`new`](Self::new).
     pub unsafe fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
-        assert!(self.state != State::Over, "the call is over");
+        assert!(self.state() != State::Over, "the call is over");
+        let instance = self.instance();
         // SAFETY: the instance lives, as the caller promises.
-        let data = unsafe { self.instance.data() };
+        let data = unsafe { instance.data() };
         // SAFETY: this thread runs.
         let thread = unsafe { &*activation::thread() };
         let depth = match thread.prepare_for_host(arch::stack_pointer()) {
@@ -287,8 +306,9 @@ impl SuspendableCall {
             Err(error) => return Poll::Ready(Err(self.give_up(data, error))),
         };
         // The slab may be used by another thread than before.
-        let control = control_block(data.ctx(self.domain));
         let (record, current) = (self.record.as_ptr(), data.current());
+        // SAFETY: the record is the call's own.
+        let control = control_block(data.ctx(unsafe { (*record).domain }));
         let previous = thread.current.get();
         // SAFETY: activations in the list are calls further out on this thread, whose instances
         // live.
@@ -339,15 +359,18 @@ impl SuspendableCall {
     unsafe fn run(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let record = self.record.as_ptr();
         let mut result = 0;
-        if let Some(wait) = self.wait.take() {
+        // SAFETY: the record is the call's own, and machine code does not run.
+        if let Some(wait) = unsafe { (*record).wait.take() } {
             let departure = Departure::new();
+            let instance = self.instance();
             // SAFETY: the instance lives, as the caller promises, who has linked the call.
-            let polled = unsafe { wait.poll(cx, self.instance.data()) };
+            let polled = unsafe { wait.poll(cx, instance.data()) };
             // This precedes machine code, which may trap.
             departure.check();
             match polled {
                 Err(wait) => {
-                    self.wait = Some(wait);
+                    // SAFETY: as above.
+                    unsafe { (*record).wait = Some(wait) };
                     return Poll::Pending;
                 }
                 Ok(done) => result = done,
@@ -364,13 +387,11 @@ impl SuspendableCall {
         };
         match switched {
             Switched::Suspended => {
-                self.state = State::Suspended;
-                // SAFETY: the record is the call's own, and machine code does not run.
-                self.wait = unsafe { (*record).wait.take() };
+                self.set_state(State::Suspended);
                 Poll::Pending
             }
             switched => {
-                self.state = State::Over;
+                self.set_state(State::Over);
                 Poll::Ready(switched == Switched::Returned)
             }
         }
@@ -386,10 +407,11 @@ impl SuspendableCall {
     ///
     /// As [`new`](Self::new).
     pub unsafe fn stop(&mut self, trap: Trap) -> Stopped {
-        self.state = State::Over;
-        self.wait = None;
+        self.set_state(State::Over);
+        self.stop_waiting();
+        let instance = self.instance();
         // SAFETY: the instance lives, as the caller promises.
-        let data = unsafe { self.instance.data() };
+        let data = unsafe { instance.data() };
         let record = self.record.as_ptr();
         // SAFETY: the record is the call's own. Nothing is further out: what was linked at the last
         // poll may be gone. The frames of the call are intact.
@@ -410,8 +432,8 @@ impl SuspendableCall {
         if self.is_suspended() {
             data.poisoned.set(true);
         }
-        self.state = State::Over;
-        self.wait = None;
+        self.set_state(State::Over);
+        self.stop_waiting();
         no_stack(data, error)
     }
 }
@@ -419,8 +441,13 @@ impl SuspendableCall {
 impl Drop for SuspendableCall {
     fn drop(&mut self) {
         if self.is_suspended() {
+            let instance = self.instance();
             // SAFETY: the instance lives until the call is dropped (`new`).
-            unsafe { self.instance.data() }.poisoned.set(true);
+            unsafe { instance.data() }.poisoned.set(true);
         }
+        // SAFETY: the record is the call's own, and no one uses it after this.
+        let _stack = unsafe { ManuallyDrop::take(&mut (*self.record.as_ptr()).stack) };
+        // What the call waits for may have words on the stack, which is given back last.
+        self.stop_waiting();
     }
 }

@@ -32,7 +32,7 @@ const GUARD: usize = 64 << 10;
 /// Bytes at the top of an idle stack that stay in memory.
 const KEPT: usize = 32 << 10;
 /// The number of uses after which the rest of a stack is given back to the system.
-const USES: u8 = 64;
+const USES: u8 = 200;
 /// The most idle stacks that keep their top in memory.
 const WARM: usize = 256;
 
@@ -49,13 +49,13 @@ pub struct StackPool {
 struct State {
     /// Idle stacks that keep their top in memory, those last that were used last. They are taken
     /// first.
-    warm: Vec<Place>,
+    warm: Vec<Box<Place>>,
     /// Idle stacks that have no memory.
-    cold: Vec<Place>,
+    cold: Vec<Box<Place>>,
     in_use: usize,
 }
 
-/// A stack's place in a region.
+/// A stack's place in a region. It is in a box, since it passes through several hands for each call.
 struct Place {
     region: Arc<Region>,
     /// The offsets of the stack in the region.
@@ -72,7 +72,7 @@ struct Region {
 pub struct Stack {
     pool: Arc<StackPool>,
     /// Empty only while it is dropped.
-    place: Option<Place>,
+    place: Option<Box<Place>>,
 }
 
 impl StackPool {
@@ -143,7 +143,7 @@ impl StackPool {
     }
 
     /// Maps a region of stacks.
-    fn map_region(&self) -> Result<Vec<Place>> {
+    fn map_region(&self) -> Result<Vec<Box<Place>>> {
         let count = REGION.min(self.total);
         let slot = GUARD.checked_add(self.size);
         let sizes = slot.and_then(|slot| Some((slot, slot.checked_mul(count)?)));
@@ -152,10 +152,12 @@ impl StackPool {
         // With huge pages, one touched page of a stack would take 2 MiB.
         memory.avoid_huge_pages()?;
         let places = |region: Arc<Region>| {
-            let place = |i: usize| Place {
-                region: region.clone(),
-                range: i * slot + GUARD..(i + 1) * slot,
-                uses: 0,
+            let place = |i: usize| {
+                Box::new(Place {
+                    region: region.clone(),
+                    range: i * slot + GUARD..(i + 1) * slot,
+                    uses: 0,
+                })
             };
             (0..count).map(place).collect()
         };
@@ -187,7 +189,7 @@ impl StackPool {
     }
 
     /// Takes a stack back.
-    fn release(&self, mut place: Place) {
+    fn release(&self, mut place: Box<Place>) {
         place.uses += 1;
         if place.uses >= USES {
             place.uses = 0;
