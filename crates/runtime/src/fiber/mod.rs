@@ -55,7 +55,7 @@ struct State {
     in_use: usize,
 }
 
-/// A stack's place in a region. It is in a box, since each call passes it through several hands.
+/// A stack's place in a region.
 struct Place {
     region: Arc<Region>,
     /// The offsets of the stack in the region.
