@@ -11,6 +11,11 @@
 //! A stack has nothing of a call when it is given back, suspended or not: frames on a suspended
 //! stack are those of machine code and its stubs, which own nothing.
 
+#![allow(
+    clippy::vec_box,
+    reason = "a place passes through several hands for each call, and a box is one word"
+)]
+
 use crate::pool::PoolConfig;
 use crate::sys::mappings::{self, SlabMappings};
 use crate::sys::mmap::{Reservation, page_size};
