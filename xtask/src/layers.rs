@@ -20,6 +20,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("wast", &["mintage"]),
     ("wasi", &["mintage"]),
     ("wasi-io", &["mintage", "wasi"]),
+    ("wasi-http", &["mintage", "wasi"]),
     ("cli", &["artifact", "environ", "mintage", "wasi", "wast"]),
     ("fuzzing", &["artifact", "environ", "mintage", "program"]),
 ];

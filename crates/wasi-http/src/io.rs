@@ -1,0 +1,3 @@
+//! Tokio's streams for hyper.
+
+pub use hyper_util::rt::TokioIo;
