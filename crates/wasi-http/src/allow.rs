@@ -35,15 +35,19 @@ pub struct Destinations {
 
 impl Destinations {
     /// Allows nothing.
-    pub fn none() -> Self {
-        Self::default()
+    pub const fn none() -> Self {
+        Destinations {
+            all: false,
+            list: Vec::new(),
+            checks: Vec::new(),
+        }
     }
 
     /// Allows everything.
     pub fn all() -> Self {
         Destinations {
             all: true,
-            ..Self::default()
+            ..Self::none()
         }
     }
 

@@ -18,16 +18,14 @@ pub(crate) struct Limits {
     pub resources: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            field_size: 128 << 10,
-            total_field_size: 4 << 20,
-            outgoing_bodies: 128,
-            outgoing_requests: 128,
-            resources: 100_000,
-        }
-    }
+impl Limits {
+    pub const DEFAULT: Limits = Limits {
+        field_size: 128 << 10,
+        total_field_size: 4 << 20,
+        outgoing_bodies: 128,
+        outgoing_requests: 128,
+        resources: 100_000,
+    };
 }
 
 /// What a guest has.
@@ -117,7 +115,7 @@ mod tests {
         let counts = Counts::new(Limits {
             outgoing_bodies: 2,
             total_field_size: 10,
-            ..Limits::default()
+            ..Limits::DEFAULT
         });
         let first = counts.body().unwrap();
         let second = counts.body().unwrap();

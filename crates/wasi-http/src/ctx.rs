@@ -68,7 +68,7 @@ pub struct WasiHttpCtxView<'a> {
 impl WasiHttpCtxView<'_> {
     /// Limits the table to what the context allows. Every interface gets its view by way of this.
     pub(crate) fn limited(self) -> Self {
-        let most = self.ctx.config.limits.resources;
+        let most = self.ctx.config().limits.resources;
         let most = most.min(self.table.max_capacity());
         self.table.set_max_capacity(most);
         self
@@ -77,9 +77,8 @@ impl WasiHttpCtxView<'_> {
 
 /// The limits of a guest, and where it may send requests to.
 ///
-/// Setting this up costs an allocation, and a clone none: a host that serves requests clones one
-/// context for the store of each. Clones share the client and the rules, but not what guests have
-/// used up of their limits.
+/// A host that serves requests clones one context for the store of each, which costs no allocation.
+/// Clones share the client and the rules, but not what guests have used up of their limits.
 ///
 /// ```
 /// use mintage_wasi_http::WasiHttpCtx;
@@ -91,19 +90,31 @@ impl WasiHttpCtxView<'_> {
 /// ```
 #[derive(Debug)]
 pub struct WasiHttpCtx {
-    pub(crate) config: Arc<Config>,
+    /// What the host has set, if anything.
+    config: Option<Arc<Config>>,
     /// What the guest has. It is there once it is needed.
     counts: Option<Arc<Counts>>,
 }
 
 /// What a host sets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub limits: Limits,
     pub destinations: Destinations,
     #[cfg(feature = "default-send-request")]
     pub client: Option<Client>,
 }
+
+impl Config {
+    const DEFAULT: Config = Config {
+        limits: Limits::DEFAULT,
+        destinations: Destinations::none(),
+        #[cfg(feature = "default-send-request")]
+        client: None,
+    };
+}
+
+static DEFAULT: Config = Config::DEFAULT;
 
 impl Clone for WasiHttpCtx {
     fn clone(&self) -> Self {
@@ -124,19 +135,29 @@ impl WasiHttpCtx {
     /// Creates a context with the default limits, which allows no outgoing requests.
     pub fn new() -> Self {
         WasiHttpCtx {
-            config: Arc::default(),
+            config: None,
             counts: None,
         }
     }
 
-    fn config(&mut self) -> &mut Config {
+    fn config(&self) -> &Config {
+        self.config.as_deref().unwrap_or(&DEFAULT)
+    }
+
+    /// Returns what the host has set, to keep it for a request.
+    #[cfg(feature = "default-send-request")]
+    pub(crate) fn route(&self) -> Route {
+        Route(self.config.clone())
+    }
+
+    fn config_mut(&mut self) -> &mut Config {
         // Counts have a copy of the limits.
         self.counts = None;
-        Arc::make_mut(&mut self.config)
+        Arc::make_mut(self.config.get_or_insert_with(|| Arc::new(Config::DEFAULT)))
     }
 
     pub(crate) fn counts(&mut self) -> &Arc<Counts> {
-        let limits = self.config.limits;
+        let limits = self.config().limits;
         self.counts.get_or_insert_with(|| Counts::new(limits))
     }
 
@@ -144,38 +165,38 @@ impl WasiHttpCtx {
     /// each value counts [`FieldMap::OVERHEAD`](crate::FieldMap::OVERHEAD) more than it has. A
     /// guest that goes beyond traps.
     pub fn set_field_size_limit(&mut self, limit: usize) {
-        self.config().limits.field_size = limit;
+        self.config_mut().limits.field_size = limit;
     }
 
     /// Sets the most bytes of all `fields` together that a guest has made or received in responses.
     /// By default 4 MiB. A guest that makes more traps. A response with more fails with
     /// `HTTP-response-header-section-size`.
     pub fn set_total_field_size_limit(&mut self, limit: usize) {
-        self.config().limits.total_field_size = limit;
+        self.config_mut().limits.total_field_size = limit;
     }
 
     /// Sets the most outgoing bodies that are not sent yet. By default 128. Each keeps some memory:
     /// see [`WasiHttpHooks::p2_outgoing_body_chunk_size`]. A guest that makes more traps.
     pub fn set_max_outgoing_bodies(&mut self, max: usize) {
-        self.config().limits.outgoing_bodies = max;
+        self.config_mut().limits.outgoing_bodies = max;
     }
 
     /// Sets the most outgoing requests, from when they are handled until the response and its body
     /// are dropped. By default 128. Beyond that, guests get `connection-limit-reached`.
     pub fn set_max_outgoing_requests(&mut self, max: usize) {
-        self.config().limits.outgoing_requests = max;
+        self.config_mut().limits.outgoing_requests = max;
     }
 
     /// Sets the most resources in the table, those of other interfaces included. By default
     /// 100,000.
     pub fn set_max_resources(&mut self, max: usize) {
-        self.config().limits.resources = max;
+        self.config_mut().limits.resources = max;
     }
 
     /// Sets where the guest may send requests to. By default nowhere: guests get
     /// `HTTP-request-denied`.
     pub fn set_destinations(&mut self, destinations: Destinations) {
-        self.config().destinations = destinations;
+        self.config_mut().destinations = destinations;
     }
 
     /// Allows requests to all destinations, those in the host's own network included.
@@ -190,17 +211,32 @@ impl WasiHttpCtx {
     ///
     /// If it cannot be parsed.
     pub fn allow_destination(&mut self, destination: &str) -> Result<(), ParseDestinationError> {
-        self.config().destinations.allow(destination).map(|_| ())
+        self.config_mut()
+            .destinations
+            .allow(destination)
+            .map(|_| ())
     }
 
     /// Allows requests to URIs for which `check` returns `true` as well.
     pub fn allow_destinations_if(&mut self, check: impl Fn(&Uri) -> bool + Send + Sync + 'static) {
-        self.config().destinations.allow_if(check);
+        self.config_mut().destinations.allow_if(check);
     }
 
     /// Sets the client that sends requests. By default, it is [`Client::shared`].
     #[cfg(feature = "default-send-request")]
     pub fn set_client(&mut self, client: Client) {
-        self.config().client = Some(client);
+        self.config_mut().client = Some(client);
+    }
+}
+
+/// What a request of a guest brings along of its context.
+#[cfg(feature = "default-send-request")]
+#[derive(Clone)]
+pub(crate) struct Route(Option<Arc<Config>>);
+
+#[cfg(feature = "default-send-request")]
+impl Route {
+    pub fn config(&self) -> &Config {
+        self.0.as_deref().unwrap_or(&DEFAULT)
     }
 }

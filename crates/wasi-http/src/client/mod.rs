@@ -13,7 +13,7 @@ mod pool;
 mod tls;
 
 use crate::allow::default_port;
-use crate::ctx::{Config, WasiHttpCtx};
+use crate::ctx::{Route, WasiHttpCtx};
 use crate::hooks::WasiBody;
 use crate::p2::types::OutgoingRequestConfig;
 use crate::{Error, RequestOptions, Result};
@@ -277,13 +277,9 @@ fn destination(request: &Request<WasiBody>) -> Result<(Key, String)> {
     Ok((key, host))
 }
 
-/// What a request of a guest brings along of its context.
-#[derive(Clone)]
-struct Route(Arc<Config>);
-
 /// Adds what [`default_send_request`] needs of a guest's context.
 pub(crate) fn set_route(request: &mut Request<WasiBody>, ctx: &WasiHttpCtx) {
-    request.extensions_mut().insert(Route(ctx.config.clone()));
+    request.extensions_mut().insert(ctx.route());
 }
 
 /// Sends a request by the client of the context that it comes from, if the context allows its
@@ -309,13 +305,12 @@ where
     B: Body<Data = Bytes, Error = Error> + Send + 'static,
 {
     let route = request.extensions_mut().remove::<Route>();
-    if let Some(Route(config)) = &route
-        && !config.destinations.allows(request.uri())
-    {
+    let config = route.as_ref().map(Route::config);
+    if config.is_some_and(|config| !config.destinations.allows(request.uri())) {
         return Err(Error::HttpRequestDenied);
     }
     let request = request.map(BodyExt::boxed_unsync);
-    let own = route.as_ref().and_then(|route| route.0.client.as_ref());
+    let own = config.and_then(|config| config.client.as_ref());
     let response = own
         .unwrap_or(Client::shared())
         .send(request, options)

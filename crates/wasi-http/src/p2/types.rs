@@ -347,14 +347,16 @@ impl HostFutureIncomingResponse {
     pub fn spawn(future: SendRequestFuture) -> Self {
         Self::pending(spawn(async move {
             let (resp, io) = Box::into_pin(future).await?;
-            let worker = spawn(async move {
-                // The body has the same error.
-                let _ = Box::into_pin(io).await;
-            });
-            Ok(IncomingResponse {
-                resp,
-                worker: Some(worker),
-            })
+            let mut io = Box::into_pin(io);
+            // Most need nothing, and then there is no task.
+            let worker = match poll_noop(Pin::new(&mut io)) {
+                Some(_) => None,
+                None => Some(spawn(async move {
+                    // The body has the same error.
+                    let _ = io.await;
+                })),
+            };
+            Ok(IncomingResponse { resp, worker })
         }))
     }
 
