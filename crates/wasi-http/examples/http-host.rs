@@ -61,7 +61,9 @@ struct Server {
 impl Server {
     fn new(engine: &Engine, component: &Component) -> Result<Server> {
         let mut linker = Linker::new(engine);
-        mintage_wasi_http::p2::add_to_linker_async(&mut linker)?;
+        // The guest's standard library needs all of WASI.
+        mintage_wasi::p2::add_to_linker_async(&mut linker)?;
+        mintage_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         let proxy = ProxyPre::new(linker.instantiate_pre(component)?)?;
         let mut http = WasiHttpCtx::new();
         http.allow_destination("https://api.example.com")?;

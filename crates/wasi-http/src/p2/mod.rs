@@ -97,6 +97,10 @@ pub const DEFAULT_OUTGOING_BODY_CHUNK_SIZE: usize = 64 << 10;
 
 /// Defines all interfaces of `wasi:http/proxy` for a host that calls guests asynchronously.
 ///
+/// Many compilers make guests that import more of WASI than they use, such as the environment. For
+/// these, a host adds [`mintage_wasi::p2::add_to_linker_async`] and
+/// [`add_only_http_to_linker_async`] instead.
+///
 /// # Errors
 ///
 /// If an interface is already defined.
@@ -128,6 +132,10 @@ pub fn add_only_http_to_linker_async<T: WasiHttpView + 'static>(
 }
 
 /// Defines all interfaces of `wasi:http/proxy` for a host that calls guests synchronously.
+///
+/// Many compilers make guests that import more of WASI than they use, such as the environment. For
+/// these, a host adds [`mintage_wasi::p2::add_to_linker_sync`] and
+/// [`add_only_http_to_linker_sync`] instead.
 ///
 /// # Errors
 ///

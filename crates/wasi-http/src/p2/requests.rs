@@ -13,7 +13,9 @@ use super::body::{
 };
 use super::error::{HttpError, error_code};
 use super::fields::delete;
-use super::types::{HostIncomingRequest, HostOutgoingRequest, parse_authority, parse_path};
+use super::types::{
+    HostIncomingRequest, HostOutgoingRequest, parse_authority, parse_path, parse_scheme,
+};
 use crate::fields::content_length;
 use crate::{FieldMap, RequestOptions, WasiHttpCtxView};
 use mintage::{Resource, Result, format_err};
@@ -162,7 +164,7 @@ impl OutgoingRequestTrait for WasiHttpCtxView<'_> {
         scheme: Option<Scheme>,
     ) -> Result<Result<(), ()>> {
         let request = self.table.get_mut(&request)?;
-        let scheme = scheme.map(http::uri::Scheme::try_from).transpose();
+        let scheme = scheme.map(parse_scheme).transpose();
         Ok(set(&mut request.scheme, scheme))
     }
 

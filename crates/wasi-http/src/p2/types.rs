@@ -63,14 +63,23 @@ impl From<&http::uri::Scheme> for Scheme {
     }
 }
 
-impl TryFrom<Scheme> for http::uri::Scheme {
-    type Error = http::uri::InvalidUri;
-
-    fn try_from(scheme: Scheme) -> Result<Self, Self::Error> {
-        match scheme {
-            Scheme::Http => Ok(http::uri::Scheme::HTTP),
-            Scheme::Https => Ok(http::uri::Scheme::HTTPS),
-            Scheme::Other(other) => other.parse(),
+/// Parses a scheme.
+///
+/// # Errors
+///
+/// If it is not a letter, and then letters, digits and `+-.`.
+pub(crate) fn parse_scheme(scheme: Scheme) -> Result<http::uri::Scheme> {
+    match scheme {
+        Scheme::Http => Ok(http::uri::Scheme::HTTP),
+        Scheme::Https => Ok(http::uri::Scheme::HTTPS),
+        Scheme::Other(other) => {
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+            ensure!(
+                other.starts_with(|first: char| first.is_ascii_alphabetic())
+                    && other.bytes().all(is_part),
+                "the scheme {other:?} is invalid"
+            );
+            Ok(other.parse()?)
         }
     }
 }
@@ -424,6 +433,9 @@ pub(crate) fn parse_path(text: &str) -> Result<PathAndQuery> {
         "the path {text:?} begins with no slash"
     );
     ensure!(!text.contains('#'), "the path {text:?} has a fragment");
-    text.parse()
-        .map_err(|error| format_err!("the path {text:?} is invalid: {error}"))
+    let parsed = match text.starts_with('?') {
+        true => format!("/{text}").parse(),
+        false => text.parse(),
+    };
+    parsed.map_err(|error| format_err!("the path {text:?} is invalid: {error}"))
 }

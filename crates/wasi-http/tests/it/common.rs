@@ -82,7 +82,9 @@ pub static ENGINE: LazyLock<Engine> = LazyLock::new(Engine::default);
 
 static PROXY: LazyLock<ProxyPre<Host>> = LazyLock::new(|| {
     let mut linker = Linker::new(&ENGINE);
-    mintage_wasi_http::p2::add_to_linker_async(&mut linker).unwrap();
+    // The guest's standard library needs all of WASI.
+    mintage_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+    mintage_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
     let component = Component::new(&ENGINE, GUEST).unwrap();
     ProxyPre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
 });
@@ -111,7 +113,10 @@ where
             handler.call_handle(&mut store, request, out).await
         };
         let result = handled.await;
-        (result, store.into_data())
+        let mut host = store.into_data();
+        // What a guest that has trapped leaves goes with its store.
+        host.table = ResourceTable::new();
+        (result, host)
     });
     Running { response, guest }
 }

@@ -14,7 +14,7 @@ async fn methods_and_uris_arrive() {
     for method in [
         "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PURGE",
     ] {
-        let mut request = get("/head?a=%20&b");
+        let mut request = get("/head/?a=%20&b");
         *request.method_mut() = Method::from_bytes(method.as_bytes()).unwrap();
         let answer = run(Host::new(), request).await.answer();
         let text = answer.text().to_string();
@@ -29,7 +29,7 @@ async fn methods_and_uris_arrive() {
         };
         assert_eq!(name, expected);
         assert!(
-            first.ends_with("Some(\"/head?a=%20&b\") Some(Scheme::Http) Some(\"example.com\")")
+            first.ends_with("Some(\"/head/?a=%20&b\") Some(Scheme::Http) Some(\"example.com\")")
         );
     }
 }

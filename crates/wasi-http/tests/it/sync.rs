@@ -15,7 +15,9 @@ use tokio::sync::oneshot;
 
 static PROXY: LazyLock<ProxyPre<Host>> = LazyLock::new(|| {
     let mut linker = Linker::new(&ENGINE);
-    mintage_wasi_http::p2::add_to_linker_sync(&mut linker).unwrap();
+    // The guest's standard library needs all of WASI.
+    mintage_wasi::p2::add_to_linker_sync(&mut linker).unwrap();
+    mintage_wasi_http::p2::add_only_http_to_linker_sync(&mut linker).unwrap();
     let component = Component::new(&ENGINE, GUEST).unwrap();
     ProxyPre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
 });
