@@ -68,7 +68,7 @@ impl Call {
     }
 
     /// Makes the call and returns the results.
-    pub(crate) fn make<T: 'static>(
+    pub(crate) fn make<T: Send + 'static>(
         &self,
         store: &mut Store<T>,
         instance: &Instance,
@@ -82,7 +82,10 @@ impl Call {
             )
         })?;
         let mut results = vec![Val::Bool(false); ty.results().len()];
-        callee.call(store, &self.args, &mut results)?;
+        match ty.async_() {
+            false => callee.call(store, &self.args, &mut results)?,
+            true => mintage::block_on(callee.call_async(store, &self.args, &mut results))?,
+        }
         Ok(results)
     }
 }

@@ -87,7 +87,7 @@ pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
             .map(|&ty| AbiParam::new(builtin_type(ty))),
     );
     match builtin.result() {
-        BuiltinResult::Value(ty) | BuiltinResult::Fallible(ty) => {
+        BuiltinResult::Value(ty) | BuiltinResult::Fallible(ty) | BuiltinResult::Suspending(ty) => {
             clif.returns.push(AbiParam::new(builtin_type(ty)));
         }
         BuiltinResult::Growth => clif.returns.push(AbiParam::new(types::I64)),
@@ -105,7 +105,9 @@ pub(crate) fn builtin_host_signature(builtin: Builtin, isa: &dyn TargetIsa) -> C
         BuiltinResult::TrapCode | BuiltinResult::ColdTrapCode => {
             clif.returns.push(AbiParam::new(types::I32));
         }
-        BuiltinResult::Fallible(_) => clif.returns = vec![AbiParam::new(types::I64)],
+        BuiltinResult::Fallible(_) | BuiltinResult::Suspending(_) => {
+            clif.returns = vec![AbiParam::new(types::I64)]
+        }
     }
     clif
 }

@@ -133,6 +133,9 @@ impl Compiler {
             FuncKey::Entry(sig) => canon::entry::entry_trampoline(&input, sig, workspace),
             FuncKey::Adapter(id) => canon::adapter::emit(&input, id, workspace),
             FuncKey::Canon(id) => canon::builtin(&input, id, workspace),
+            FuncKey::Start(id) => canon::adapter::task::start(&input, id, workspace),
+            FuncKey::Return(id) => canon::adapter::task::result(&input, id, workspace),
+            FuncKey::Copy(id) => canon::adapter::task::copy(&input, id, workspace),
         }
     }
 
@@ -275,16 +278,19 @@ fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
         FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) => {
             format!("trampoline {key}").into()
         }
-        FuncKey::Adapter(id) => match program.adapters.get(id) {
-            Some(adapter) => {
-                let ty = program.interface.types.display_func(adapter.ty);
-                format!(
-                    "{key}, the adapter from {:?} to {:?} of {ty}",
-                    adapter.lower.domain, adapter.lift.options.domain
-                )
-                .into()
+        FuncKey::Copy(_) => format!("{key}").into(),
+        FuncKey::Adapter(id) | FuncKey::Start(id) | FuncKey::Return(id) => {
+            match program.adapters.get(id) {
+                Some(adapter) => {
+                    let ty = program.interface.types.display_func(adapter.ty);
+                    format!(
+                        "{key}, the adapter from {:?} to {:?} of {ty}",
+                        adapter.lower.domain, adapter.lift.options.domain
+                    )
+                    .into()
+                }
+                None => format!("{key}").into(),
             }
-            None => format!("{key}").into(),
-        },
+        }
     }
 }

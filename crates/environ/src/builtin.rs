@@ -34,6 +34,8 @@ pub enum BuiltinResult {
     /// A 32-bit value. The builtin returns a 64-bit word to its trampoline: the value in the low
     /// half, and zero or the code of the [`Trap`](crate::Trap) to raise in the high half.
     Fallible(BuiltinType),
+    /// As [`Fallible`](Self::Fallible), but the builtin may suspend its caller.
+    Suspending(BuiltinType),
 }
 
 /// Calls the given macro with a row for each builtin: documentation, variant, snake-case name,
@@ -146,6 +148,78 @@ macro_rules! builtins {
             /// Closes the scope of `call`, after its results are lifted, and ends its loans. Traps
             /// unless all handles lent to it were dropped.
             ExitCall exit_call(call: I32) -> TrapCode;
+            /// Calls the callee of adapter `adapter` as a task. The caller's core arguments are at
+            /// the address `words`, from word 1 on. Returns the state of the subtask, with its
+            /// handle if it has not returned. To a synchronous caller it returns when the subtask
+            /// has, with a flat result in word 1.
+            CallTask call_task(adapter: I32, words: I64) -> Suspending(I32);
+            /// Notes that a synchronous task runs in `domain` from now on. Returns its number.
+            EnterTask enter_task(domain: I32) -> Fallible(I32);
+            /// Ends a synchronous task.
+            ExitTask exit_task(task: I32) -> TrapCode;
+            /// `task.return` in `domain`, with the values at the address `words`. `shape` is the
+            /// number of the result's type and options.
+            TaskReturn task_return(domain: I32, shape: I32, words: I64) -> Suspending(I32);
+            /// `task.cancel` in `domain`.
+            TaskCancel task_cancel(domain: I32) -> TrapCode;
+            /// Adds `delta` to the backpressure counter of `domain`.
+            Backpressure backpressure(domain: I32, delta: I32) -> TrapCode;
+            /// Returns word `slot` of the current thread's storage.
+            ContextGet context_get(domain: I32, slot: I32) -> Value(I64);
+            /// Sets word `slot` of the current thread's storage.
+            ContextSet context_set(domain: I32, slot: I32, value: I64) -> TrapCode;
+            /// `subtask.cancel`, which waits unless `is_async` is 1.
+            SubtaskCancel subtask_cancel(
+                domain: I32, handle: I32, is_async: I32
+            ) -> Suspending(I32);
+            /// `subtask.drop`.
+            SubtaskDrop subtask_drop(domain: I32, handle: I32) -> TrapCode;
+            /// `waitable-set.new`.
+            WaitableSetNew waitable_set_new(domain: I32) -> Fallible(I32);
+            /// `waitable-set.wait`. The low half of `place` is the domain, the high half the memory.
+            WaitableSetWait waitable_set_wait(
+                place: I64, set: I32, pointer: I64
+            ) -> Suspending(I32);
+            /// `waitable-set.poll`, as above.
+            WaitableSetPoll waitable_set_poll(place: I64, set: I32, pointer: I64) -> Fallible(I32);
+            /// `waitable-set.drop`.
+            WaitableSetDrop waitable_set_drop(domain: I32, set: I32) -> TrapCode;
+            /// `waitable.join`.
+            WaitableJoin waitable_join(domain: I32, waitable: I32, set: I32) -> TrapCode;
+            /// Creates a stream or future of type `value`
+            /// ([`AsyncValue::to_u32`](crate::component::AsyncValue::to_u32)). Returns the handle of
+            /// the readable end, and writes that of the writable one, 4 bytes, to the address
+            /// `writable`.
+            EndNew end_new(domain: I32, value: I32, writable: I64) -> Fallible(I32);
+            /// Reads or writes. The low half of `end` is the handle, the high half the number of
+            /// the built-in. Returns what happened, or [`BLOCKED`](crate::builtin::BLOCKED).
+            EndCopy end_copy(end: I64, pointer: I64, length: I64) -> Suspending(I32);
+            /// Ends the read or write of an end that is under way. The low half of `end` is the
+            /// handle, the high half the domain; `value` is the type; `flags` are of
+            /// [`end_flags`](crate::builtin::end_flags).
+            EndCancel end_cancel(end: I64, value: I32, flags: I32) -> Suspending(I32);
+            /// Removes an end. As above; of the flags, only `WRITES` is used.
+            EndDrop end_drop(end: I64, value: I32, flags: I32) -> TrapCode;
+            /// Connects two ends.
+            EndForward end_forward(
+                domain: I32, value: I32, readable: I32, writable: I32
+            ) -> TrapCode;
+            /// Moves the readable end of a stream or future to another table. Returns its handle.
+            TransferEnd transfer_end(
+                src_domain: I32, dst_domain: I32, value: I32, handle: I32
+            ) -> Fallible(I32);
+            /// `thread.index`.
+            ThreadIndex thread_index(domain: I32) -> Fallible(I32);
+            /// Creates a thread for the function at `index` of table `table`, which must have the
+            /// signature `sig`. Returns its index.
+            ThreadNew thread_new(
+                domain: I32, table: I32, sig: I32, index: I64, argument: I64
+            ) -> Fallible(I32);
+            /// `thread.resume-later`.
+            ThreadResumeLater thread_resume_later(domain: I32, thread: I32) -> TrapCode;
+            /// Suspends the current thread or lets it yield, and may resume another one: one of
+            /// [`thread_switch`](crate::builtin::thread_switch).
+            ThreadSwitch thread_switch(domain: I32, switch: I32, thread: I32) -> Suspending(I32);
             /// Asks the store whether the guest goes on, because the interrupt word is not zero or
             /// the fuel counter has passed the pause. The fuel may have changed afterwards.
             CheckIn check_in() -> ColdTrapCode;
@@ -203,6 +277,32 @@ pub const GROWTH_ENDED: u64 = u64::MAX - 1;
 /// The value that a transcoder returns instead of a length if a character does not fit Latin-1.
 /// Lengths are below 2^28.
 pub const NOT_LATIN1: u32 = u32::MAX;
+
+/// What [`EndCopy`](Builtin::EndCopy) and [`EndCancel`](Builtin::EndCancel) return while a copy is
+/// under way, and [`SubtaskCancel`](Builtin::SubtaskCancel) while a subtask has not ended.
+pub const BLOCKED: u32 = u32::MAX;
+
+/// The word of the array of [`FuncKey::Return`](crate::FuncKey::Return) that has the caller's
+/// pointer for the result. Before it are the arguments of `task.return`.
+pub const RESULT_POINTER: usize = crate::component::MAX_FLAT_PARAMS;
+
+/// Flags of the built-ins on ends of streams and futures.
+pub mod end_flags {
+    /// The end is the writable one.
+    pub const WRITES: u32 = 1;
+    /// The built-in has the option `async`.
+    pub const ASYNC: u32 = 2;
+}
+
+/// The kinds of [`ThreadSwitch`](Builtin::ThreadSwitch).
+pub mod thread_switch {
+    /// The bit of those that leave the current thread ready.
+    pub const YIELD: u32 = 1;
+    /// The bit of those that resume another thread, which must be suspended.
+    pub const RESUME: u32 = 2;
+    /// The bit of those that resume another thread if it is ready.
+    pub const PROMOTE: u32 = 4;
+}
 
 impl Builtin {
     /// The number of builtins. The builtin pointer array has one more entry, [`RAISE_SLOT`].

@@ -61,6 +61,20 @@ collector"
             error_context wasm_component_model_error_context CM_ERROR_CONTEXT false,
                 "components may use `error-context` and its built-ins"
                 "To the host it is an [`ErrorContext`](crate::ErrorContext).";
+            component_async wasm_component_model_async CM_ASYNC true,
+                "components may use asynchronous functions, streams and futures";
+            async_stackful wasm_component_model_async_stackful CM_ASYNC_STACKFUL false,
+                "components may lift functions with `async` and without a `callback`"
+                "Such a task keeps its stack while it waits.";
+            more_async_builtins wasm_component_model_more_async_builtins CM_MORE_ASYNC_BUILTINS
+                false,
+                "components may use the synchronous and asynchronous variants of built-ins on \
+streams, futures and subtasks that were not standardized at first";
+            threading wasm_component_model_threading CM_THREADING false,
+                "components may use the built-ins on threads (`thread.new-indirect` and others)"
+                "Only one of them runs at a time.";
+            forward wasm_component_model_forward CM_FORWARD false,
+                "components may use `stream.forward` and `future.forward`";
             component_memory64 wasm_component_model_memory64 CM64 false,
                 "components may pass values to each other through 64-bit memories"
                 "Values that pass to or from the host need a 32-bit memory.";

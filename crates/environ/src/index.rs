@@ -98,6 +98,10 @@ indices! {
     /// A canonical built-in of one component instance, such as `resource.drop` of one resource
     /// type.
     CanonId("canon");
+    /// A built-in of one component instance that reads or writes ends of streams or futures.
+    EndOpId("endop");
+    /// A function that copies values from a writing to a reading end.
+    CopyId("copy");
     /// A resource type: one imported by the root or one defined by a component instance.
     ResourceId("resource");
     /// An interned component function type.
@@ -106,6 +110,10 @@ indices! {
     ListId("list");
     /// An interned `map` type.
     MapId("map");
+    /// An interned `stream` type.
+    StreamId("stream");
+    /// An interned `future` type.
+    FutureId("future");
     /// An interned `record` type.
     RecordId("record");
     /// An interned `tuple` type.

@@ -4,7 +4,9 @@
 //! To add a kind, add a variant to [`FuncKey`] and a row to the `kinds!` table below it. The
 //! exhaustive matches of later phases then show what else is needed.
 
-use crate::{AdapterId, Builtin, CanonId, CoreInstanceId, FuncIndex, Index, LowerId, SigId};
+use crate::{
+    AdapterId, Builtin, CanonId, CopyId, CoreInstanceId, FuncIndex, Index, LowerId, SigId,
+};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -42,6 +44,15 @@ pub enum FuncKey {
     Adapter(AdapterId),
     /// A canonical built-in of one component instance.
     Canon(CanonId),
+    /// The function that starts the task of an adapter's callee. The host calls it, as an entry
+    /// trampoline.
+    Start(AdapterId),
+    /// The function that passes the result of an adapter's callee to the caller. The host calls it,
+    /// as an entry trampoline.
+    Return(AdapterId),
+    /// A function that copies values between the ends of a stream or future. The host calls it, as
+    /// an entry trampoline.
+    Copy(CopyId),
 }
 
 /// Expands the rows `number: variant, namespace field (if any), index field, format string` to the
@@ -100,6 +111,9 @@ kinds! {
     4: Builtin(builtin), index builtin, "builtin:{builtin}";
     5: Adapter(adapter), index adapter, "adapter[{adapter}]";
     6: Canon(builtin), index builtin, "canon[{builtin}]";
+    7: Start(adapter), index adapter, "start[{adapter}]";
+    8: Return(adapter), index adapter, "return[{adapter}]";
+    9: Copy(copy), index copy, "copy[{copy}]";
 }
 
 impl FuncKey {
@@ -254,6 +268,9 @@ pub(crate) mod tests {
             prop::sample::select(Builtin::ALL).prop_map(FuncKey::Builtin),
             any::<u32>().prop_map(|adapter| FuncKey::Adapter(AdapterId::from_u32(adapter))),
             any::<u32>().prop_map(|builtin| FuncKey::Canon(CanonId::from_u32(builtin))),
+            any::<u32>().prop_map(|adapter| FuncKey::Start(AdapterId::from_u32(adapter))),
+            any::<u32>().prop_map(|adapter| FuncKey::Return(AdapterId::from_u32(adapter))),
+            any::<u32>().prop_map(|copy| FuncKey::Copy(CopyId::from_u32(copy))),
         ]
     }
 
@@ -309,7 +326,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn unpacking_round_trips(packed in any::<u64>(), kind in 0..9u64, namespace in 0..2u64) {
+        fn unpacking_round_trips(packed in any::<u64>(), kind in 0..12u64, namespace in 0..2u64) {
             for packed in [packed, (kind << 56) | (namespace << 32) | (packed % 16)] {
                 if let Some(key) = FuncKey::from_u64(packed) {
                     prop_assert_eq!(key.to_u64(), packed);

@@ -113,6 +113,47 @@ traps! {
     51 AllocationTooLarge "allocation size too large";
     /// An exception propagated out of the component instance that threw it.
     52 UncaughtException "uncaught exception";
+    /// All threads wait, and nothing can ever happen.
+    60 Deadlock "deadlock detected: event loop cannot make further progress";
+    /// A function whose type is not `async` waits, and no other thread of its component instance
+    /// can run.
+    61 CannotBlock "cannot block a synchronous task before returning";
+    /// A thread is to be resumed that is not suspended.
+    62 CannotResumeThread "cannot resume thread which is not suspended";
+    /// A callback returned a number that is not a code.
+    63 UnsupportedCallbackCode "unsupported callback code";
+    /// A built-in would wait for a waitable that is in a set.
+    64 WaitableInSet "waitable cannot be used synchronously while added to a waitable set";
+    /// A waitable set was dropped that has members or waiters.
+    65 SetInUse "cannot drop waitable set with waiters";
+    /// A subtask was dropped whose end its caller does not know of.
+    66 SubtaskUnresolved "cannot drop a subtask which has not yet resolved";
+    /// The writable end of a future was dropped before a value was written.
+    67 FutureUnwritten "cannot drop future write end without first writing a value";
+    /// An end of a stream or future was used in a state in which it must not be.
+    68 EndUnusable "stream or future cannot be used now";
+    /// Both ends of a stream or future of other values than numbers copy in one component instance.
+    69 SameInstanceCopy
+        "cannot read from and write to intra-component future/stream with non-numeric payload";
+    /// `task.return` with another type or other options than those of the task.
+    70 TaskReturnMismatch
+        "invalid `task.return` signature and/or options for current task";
+    /// The last thread of a task ended, and the task has given no result.
+    71 NoTaskResult "task ended without `task.return` or `task.cancel`";
+    /// A task gave a second result.
+    72 TaskResolved "`task.return` or `task.cancel` called more than once for current task";
+    /// `task.cancel` in a task that was not asked to end.
+    73 TaskNotCancelled "`task.cancel` called by task which has not been cancelled";
+    /// The counter of `backpressure.inc` is out of range.
+    74 BackpressureOverflow "backpressure counter overflow";
+    /// `subtask.cancel` of a subtask that has ended, or for the second time.
+    75 SubtaskCancelled "`subtask.cancel` called after terminal status delivered";
+    /// A read or write of more values than a buffer may have.
+    76 CopyTooLong "stream read/write count too large";
+    /// There are too many tasks, threads or waitables.
+    77 TooManyTasks "too many tasks, threads or waitables in one instance";
+    /// A built-in was called where no task runs.
+    78 NoTask "canonical built-in called outside of a task";
     /// An array access was out of bounds.
     55 ArrayOutOfBounds "out of bounds array access";
     /// A reference was cast to a type that its referent does not have.

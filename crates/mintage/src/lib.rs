@@ -72,7 +72,7 @@ mod wave;
 pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
 pub use abi::{InPlaceList, InPlaceOutcome, WasmList, WasmStr};
 pub use bindings::{Access, HasData, HasSelf};
-pub use call::{Caller, Func, TypedFunc};
+pub use call::{Caller, Func, TypedFunc, block_on};
 #[cfg(feature = "compiler")]
 pub use component::CodeBuilder;
 pub use component::{Component, ComponentExportIndex, ExportLookup, ResourcesRequired};

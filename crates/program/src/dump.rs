@@ -102,6 +102,9 @@ impl Program<'_> {
             if let Some(post_return) = lift.post_return {
                 write!(f, " post-return={}", post_return.key)?;
             }
+            if let Some(callback) = lift.callback {
+                write!(f, " callback={}", callback.key)?;
+            }
             writeln!(f)?;
         }
         for (id, lower) in interface.lowers.iter() {
@@ -125,6 +128,9 @@ impl Program<'_> {
             self.options(f, &adapter.lift.options)?;
             if let Some(post_return) = adapter.lift.post_return {
                 write!(f, " post-return={}", post_return.key)?;
+            }
+            if let Some(callback) = adapter.lift.callback {
+                write!(f, " callback={}", callback.key)?;
             }
             writeln!(f)?;
         }
@@ -440,6 +446,9 @@ impl Program<'_> {
         }
         if let Some(realloc) = options.realloc {
             write!(f, " realloc={}", realloc.key)?;
+        }
+        if options.is_async {
+            write!(f, " async")?;
         }
         Ok(())
     }

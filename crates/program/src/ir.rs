@@ -1,13 +1,15 @@
 //! The [`Program`]: a component with all nesting resolved, as plain data.
 
 use crate::parse;
-use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, LiftedFunc};
+use mintage_environ::component::{
+    AsyncValue, CanonOptions, ComponentInterface, CoreCallee, InterfaceType, LiftedFunc,
+};
 use mintage_environ::layout::Shape;
 use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
-    AdapterId, CanonId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId,
-    GlobalId, HeapType, IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId,
-    SigId, TableId, TagId, TypeId, ValType,
+    AdapterId, CanonId, CoreInstanceId, DataId, DomainId, ElemId, EndOpId, FuncIndex, FuncKey,
+    FuncTypeId, GlobalId, HeapType, IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType,
+    ResourceId, SigId, TableId, TagId, TypeId, ValType,
 };
 use wasmparser::UnpackedIndex;
 
@@ -49,6 +51,8 @@ pub struct Program<'a> {
     pub adapters: IndexVec<AdapterId, Adapter>,
     /// Canonical built-ins that reachable code can call.
     pub canons: IndexVec<CanonId, CanonBuiltin>,
+    /// The built-ins of `interface.end_ops`, in order.
+    pub end_canons: Vec<CanonId>,
     /// The keys of the reachable core functions, lowered imports, adapters and canonical built-ins,
     /// in order. Besides these, only entry trampolines and trampolines of builtins are generated.
     pub reachable: Vec<FuncKey>,
@@ -118,6 +122,12 @@ impl Module<'_> {
 }
 
 impl Program<'_> {
+    /// Returns the number of a built-in that reads or writes ends of streams or futures.
+    pub fn end_op(&self, canon: CanonId) -> Option<EndOpId> {
+        let position = self.end_canons.binary_search(&canon).ok()?;
+        Some(EndOpId::from_u32(position as u32))
+    }
+
     /// Returns the object type of the exceptions of a tag.
     pub fn exception_type(&self, tag: TagId) -> ObjectTypeId {
         ObjectTypeId::from_u32((self.objects.len() - self.tags.len()) as u32 + tag.as_u32())
@@ -260,6 +270,66 @@ pub enum CanonOp {
     ErrorContextDebugMessage,
     /// Removes the handle of an error context.
     ErrorContextDrop,
+    /// Raises the counter by which a component instance refuses new tasks.
+    BackpressureInc,
+    /// Lowers that counter.
+    BackpressureDec,
+    /// Gives the result of the current task, which has this type.
+    TaskReturn(Option<InterfaceType>),
+    /// Acknowledges the cancellation of the current task.
+    TaskCancel,
+    /// Returns a word of the current thread's storage.
+    ContextGet(u32),
+    /// Sets a word of the current thread's storage.
+    ContextSet(u32),
+    /// Asks a subtask to end early.
+    SubtaskCancel,
+    /// Removes the handle of a subtask.
+    SubtaskDrop,
+    /// Creates a waitable set.
+    WaitableSetNew,
+    /// Waits for an event of a waitable set.
+    WaitableSetWait,
+    /// Takes an event of a waitable set, if there is one.
+    WaitableSetPoll,
+    /// Removes a waitable set.
+    WaitableSetDrop,
+    /// Puts a waitable into a set, or takes it out.
+    WaitableJoin,
+    /// Creates a stream or future.
+    New(AsyncValue),
+    /// Reads from a stream or future.
+    Read(AsyncValue),
+    /// Writes to a stream or future.
+    Write(AsyncValue),
+    /// Ends a read that is under way.
+    CancelRead(AsyncValue),
+    /// Ends a write that is under way.
+    CancelWrite(AsyncValue),
+    /// Removes a readable end.
+    DropReadable(AsyncValue),
+    /// Removes a writable end.
+    DropWritable(AsyncValue),
+    /// Connects a readable end with a writable one.
+    Forward(AsyncValue),
+    /// Returns the index of the current thread.
+    ThreadIndex,
+    /// Creates a thread that will call a function of a table, which has this signature.
+    ThreadNewIndirect(TableId, SigId),
+    /// Makes another thread ready.
+    ThreadResumeLater,
+    /// Suspends the current thread.
+    ThreadSuspend,
+    /// Lets other threads run.
+    ThreadYield,
+    /// Suspends the current thread, and resumes another one.
+    ThreadSuspendThenResume,
+    /// Resumes another thread, and makes the current one ready.
+    ThreadYieldThenResume,
+    /// Suspends the current thread, and resumes another one if that is ready.
+    ThreadSuspendThenPromote,
+    /// Resumes another thread if that is ready, and makes the current one ready.
+    ThreadYieldThenPromote,
 }
 
 impl CanonOp {
@@ -273,8 +343,67 @@ impl CanonOp {
         self.row().1
     }
 
+    /// Returns whether the built-in asks which task or thread runs.
+    pub fn asks_for_task(self) -> bool {
+        match self {
+            CanonOp::ResourceNew(_)
+            | CanonOp::ResourceRep(_)
+            | CanonOp::ResourceDrop(_)
+            | CanonOp::ErrorContextNew
+            | CanonOp::ErrorContextDebugMessage
+            | CanonOp::ErrorContextDrop
+            | CanonOp::BackpressureInc
+            | CanonOp::BackpressureDec
+            | CanonOp::SubtaskDrop
+            | CanonOp::WaitableSetNew
+            | CanonOp::WaitableSetPoll
+            | CanonOp::WaitableSetDrop
+            | CanonOp::WaitableJoin
+            | CanonOp::New(_)
+            | CanonOp::DropReadable(_)
+            | CanonOp::DropWritable(_)
+            | CanonOp::Forward(_) => false,
+            // Those that may wait, too: only the thread of an asynchronous task may be suspended.
+            CanonOp::TaskReturn(_)
+            | CanonOp::TaskCancel
+            | CanonOp::ContextGet(_)
+            | CanonOp::ContextSet(_)
+            | CanonOp::SubtaskCancel
+            | CanonOp::WaitableSetWait
+            | CanonOp::Read(_)
+            | CanonOp::Write(_)
+            | CanonOp::CancelRead(_)
+            | CanonOp::CancelWrite(_)
+            | CanonOp::ThreadIndex
+            | CanonOp::ThreadNewIndirect(..)
+            | CanonOp::ThreadResumeLater
+            | CanonOp::ThreadSuspend
+            | CanonOp::ThreadYield
+            | CanonOp::ThreadSuspendThenResume
+            | CanonOp::ThreadYieldThenResume
+            | CanonOp::ThreadSuspendThenPromote
+            | CanonOp::ThreadYieldThenPromote => true,
+        }
+    }
+
+    /// Returns whether the built-in has an `async` variant.
+    pub fn may_be_async(self) -> bool {
+        matches!(
+            self,
+            CanonOp::SubtaskCancel
+                | CanonOp::Read(_)
+                | CanonOp::Write(_)
+                | CanonOp::CancelRead(_)
+                | CanonOp::CancelWrite(_)
+        )
+    }
+
     /// Returns the name and the resource type.
     fn row(self) -> (&'static str, Option<ResourceId>) {
+        let end = |value, stream, future| match value {
+            AsyncValue::Stream(_) => (stream, None),
+            AsyncValue::Future(_) => (future, None),
+        };
         match self {
             CanonOp::ResourceNew(id) => ("resource.new", Some(id)),
             CanonOp::ResourceRep(id) => ("resource.rep", Some(id)),
@@ -282,6 +411,40 @@ impl CanonOp {
             CanonOp::ErrorContextNew => ("error-context.new", None),
             CanonOp::ErrorContextDebugMessage => ("error-context.debug-message", None),
             CanonOp::ErrorContextDrop => ("error-context.drop", None),
+            CanonOp::BackpressureInc => ("backpressure.inc", None),
+            CanonOp::BackpressureDec => ("backpressure.dec", None),
+            CanonOp::TaskReturn(_) => ("task.return", None),
+            CanonOp::TaskCancel => ("task.cancel", None),
+            CanonOp::ContextGet(_) => ("context.get", None),
+            CanonOp::ContextSet(_) => ("context.set", None),
+            CanonOp::SubtaskCancel => ("subtask.cancel", None),
+            CanonOp::SubtaskDrop => ("subtask.drop", None),
+            CanonOp::WaitableSetNew => ("waitable-set.new", None),
+            CanonOp::WaitableSetWait => ("waitable-set.wait", None),
+            CanonOp::WaitableSetPoll => ("waitable-set.poll", None),
+            CanonOp::WaitableSetDrop => ("waitable-set.drop", None),
+            CanonOp::WaitableJoin => ("waitable.join", None),
+            CanonOp::New(value) => end(value, "stream.new", "future.new"),
+            CanonOp::Read(value) => end(value, "stream.read", "future.read"),
+            CanonOp::Write(value) => end(value, "stream.write", "future.write"),
+            CanonOp::CancelRead(value) => end(value, "stream.cancel-read", "future.cancel-read"),
+            CanonOp::CancelWrite(value) => end(value, "stream.cancel-write", "future.cancel-write"),
+            CanonOp::DropReadable(value) => {
+                end(value, "stream.drop-readable", "future.drop-readable")
+            }
+            CanonOp::DropWritable(value) => {
+                end(value, "stream.drop-writable", "future.drop-writable")
+            }
+            CanonOp::Forward(value) => end(value, "stream.forward", "future.forward"),
+            CanonOp::ThreadIndex => ("thread.index", None),
+            CanonOp::ThreadNewIndirect(..) => ("thread.new-indirect", None),
+            CanonOp::ThreadResumeLater => ("thread.resume-later", None),
+            CanonOp::ThreadSuspend => ("thread.suspend", None),
+            CanonOp::ThreadYield => ("thread.yield", None),
+            CanonOp::ThreadSuspendThenResume => ("thread.suspend-then-resume", None),
+            CanonOp::ThreadYieldThenResume => ("thread.yield-then-resume", None),
+            CanonOp::ThreadSuspendThenPromote => ("thread.suspend-then-promote", None),
+            CanonOp::ThreadYieldThenPromote => ("thread.yield-then-promote", None),
         }
     }
 }

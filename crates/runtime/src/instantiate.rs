@@ -122,13 +122,20 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: HostAccess) -> Re
         // SAFETY: the function belongs to this domain and has neither parameters nor results. The
         // caller promises the rest.
         unsafe {
+            let is_task = instance.enter_task(domain).map_err(|trap| {
+                instance.data().poisoned.set(true);
+                Stopped::Trap(TrapReport::without_frames(trap))
+            })?;
             call(
                 instance,
                 domain,
                 &callee,
                 NonNull::dangling().as_ptr(),
                 host,
-            )?
+            )?;
+            if is_task {
+                instance.exit_task();
+            }
         };
     }
     Ok(())

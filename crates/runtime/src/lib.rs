@@ -19,11 +19,12 @@
 //! slab         arch sys                                an instance's address space and its reset
 //! pool         slab sys                                limits of an engine's slabs; idle slabs
 //! code         arch pool slab sys                      loaded artifacts, keys resolved to pointers
-//! instance     bulk code component pool slab sys       an instance's state, limits and growth
 //! fiber        pool sys                                stacks of calls that can be suspended
+//! instance     bulk code component fiber pool slab sys an instance's state, limits and growth
 //! entry        arch code component fiber instance sys  calls: in, to the host, and how they end
+//! concurrent   arch bulk component entry instance      runs tasks and threads
 //! gc           bulk entry instance                     the GC heap and its collector
-//! builtins     arch bulk component entry gc instance   what machine code calls
+//! builtins     arch bulk component concurrent entry gc instance what machine code calls
 //! instantiate  builtins code entry instance slab       from code and imports to an instance
 //! ```
 //!
@@ -38,6 +39,7 @@ mod builtins;
 mod bulk;
 mod code;
 mod component;
+mod concurrent;
 mod entry;
 mod fiber;
 mod gc;
@@ -53,6 +55,7 @@ pub use code::{
 pub use component::error_context::ErrorContext;
 pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;
+pub use concurrent::{HostTask, Turn};
 pub use entry::{
     Backtrace, Frame, HostCall, Stopped, SuspendableCall, TrapReport, backtrace, call,
     call_confined, prepare_thread,

@@ -5,7 +5,7 @@ use crate::core_value::CoreValue;
 use crate::host::{self, Host};
 use mintage::core::CoreVal;
 use mintage::error::{Context, Error, Result, bail};
-use mintage::{Component, Engine, Instance, Store, Trap, Val};
+use mintage::{Component, Engine, Instance, Store, Trap, Val, block_on};
 
 /// Compiles a component, which also validates it.
 pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component> {
@@ -84,7 +84,10 @@ impl Live {
         let args: Vec<_> = typed
             .chain(args.iter().skip(params.len()).cloned())
             .collect();
-        func.call(&mut self.store, &args, &mut results)?;
+        match func.ty(&self.store).async_() {
+            false => func.call(&mut self.store, &args, &mut results)?,
+            true => block_on(func.call_async(&mut self.store, &args, &mut results))?,
+        }
         Ok(results)
     }
 

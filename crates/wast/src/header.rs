@@ -41,6 +41,19 @@ const SETTINGS: &[(&str, Set)] = &[
         "component_model_fixed_length_lists",
         Config::wasm_component_model_fixed_length_lists,
     ),
+    ("component_model_async", Config::wasm_component_model_async),
+    (
+        "component_model_more_async_builtins",
+        Config::wasm_component_model_more_async_builtins,
+    ),
+    (
+        "component_model_async_stackful",
+        Config::wasm_component_model_async_stackful,
+    ),
+    (
+        "component_model_threading",
+        Config::wasm_component_model_threading,
+    ),
     (
         "component_model_implements",
         Config::wasm_component_model_implements,
@@ -60,10 +73,6 @@ const OTHERS: &[&str] = &[
     "stack_switching",
     "shared_everything_threads",
     "custom_descriptors",
-    "component_model_async",
-    "component_model_more_async_builtins",
-    "component_model_async_stackful",
-    "component_model_threading",
     "component_model_gc",
 ];
 

@@ -53,7 +53,7 @@ pub(crate) fn trampoline(
             let code = builder.ins().ireduce(types::I32, code);
             emitter.raise_if(traps, code);
         }
-        BuiltinResult::Fallible(_) => {
+        BuiltinResult::Fallible(_) | BuiltinResult::Suspending(_) => {
             let code = emitter.builder.ins().ushr_imm_u(results[0], 32);
             let code = emitter.builder.ins().ireduce(types::I32, code);
             emitter.raise_if(code, code);

@@ -7,6 +7,7 @@
 //! adapter/         adapters: `canon lower` of a `canon lift`
 //! resources        built-ins on resource handles
 //! error_context    built-ins on error contexts
+//! concurrent       built-ins on tasks, threads, waitables, streams and futures
 //! ```
 //!
 //! # How to add a canonical built-in
@@ -17,6 +18,7 @@
 //! the host's memory.
 
 pub(crate) mod adapter;
+mod concurrent;
 pub(crate) mod entry;
 mod error_context;
 pub(crate) mod lower;
@@ -42,6 +44,7 @@ pub(crate) fn builtin(input: &Input<'_>, id: CanonId, workspace: &mut Workspace)
             error_context::debug_message(input, builtin, workspace)
         }
         CanonOp::ErrorContextDrop => error_context::drop(input, builtin, workspace),
+        _ => concurrent::emit(input, id, builtin, workspace),
     }
 }
 

@@ -46,12 +46,7 @@ impl FunctionEmitter<'_, '_> {
         types: &[ValType],
         values: &[Value],
     ) -> Value {
-        let slot = self.builder.create_sized_stack_slot(StackSlotData::new(
-            StackSlotKind::ExplicitSlot,
-            words as u32 * WORD as u32,
-            WORD_LOG2,
-        ));
-        let array = self.builder.ins().stack_addr(POINTER, slot, 0);
+        let array = self.word_array(words);
         self.store_words(array, types, values);
 
         let imports = control_block::host_imports(&mut self.builder, self.ctx);
@@ -65,6 +60,16 @@ impl FunctionEmitter<'_, '_> {
         let code = self.builder.ins().iconst(types::I32, 0);
         self.raise_if(failed, code);
         array
+    }
+
+    /// Returns the address of a new array of words in the frame.
+    pub fn word_array(&mut self, words: usize) -> Value {
+        let slot = self.builder.create_sized_stack_slot(StackSlotData::new(
+            StackSlotKind::ExplicitSlot,
+            words as u32 * WORD as u32,
+            WORD_LOG2,
+        ));
+        self.builder.ins().stack_addr(POINTER, slot, 0)
     }
 
     /// Ends the call into wasm code with the trap whose code is `code` if `condition` is not zero.

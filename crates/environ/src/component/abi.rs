@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// The maximum number of flat parameters (`MAX_FLAT_PARAMS`).
 pub const MAX_FLAT_PARAMS: usize = 16;
+/// The maximum number of flat parameters of an asynchronous lower (`MAX_FLAT_ASYNC_PARAMS`).
+pub const MAX_FLAT_ASYNC_PARAMS: usize = 4;
 /// The maximum number of flat results (`MAX_FLAT_RESULTS`).
 pub const MAX_FLAT_RESULTS: usize = 1;
 /// The maximum length of a string in bytes (`MAX_STRING_BYTE_LENGTH`).
@@ -240,6 +242,34 @@ const fn add_flat(a: Option<u8>, b: Option<u8>) -> Option<u8> {
     }
 }
 
+/// How core code defines or calls a component function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FuncAbi {
+    /// `canon lift`.
+    Lift,
+    /// `canon lift` with `async` and `callback`.
+    CallbackLift,
+    /// `canon lift` with `async` alone.
+    StackfulLift,
+    /// `canon lower`.
+    Lower,
+    /// `canon lower` with `async`.
+    AsyncLower,
+}
+
+impl FuncAbi {
+    /// Returns the number of flat values of parameters with this layout, or `None` if they are
+    /// passed in memory.
+    pub fn flat_params(self, params: CanonicalAbi) -> Option<usize> {
+        let most = match self {
+            FuncAbi::AsyncLower => MAX_FLAT_ASYNC_PARAMS,
+            _ => MAX_FLAT_PARAMS,
+        };
+        let count = params.flat_count.map(usize::from);
+        count.filter(|&count| count <= most)
+    }
+}
+
 /// The layout of a variant in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VariantLayout {
@@ -297,7 +327,8 @@ impl ComponentTypes {
         match ty {
             T::Bool | T::S8 | T::U8 => CanonicalAbi::scalar(1),
             T::S16 | T::U16 => CanonicalAbi::scalar(2),
-            T::S32 | T::U32 | T::F32 | T::Char | T::Own(_) | T::Borrow(_) | T::ErrorContext => {
+            T::S32 | T::U32 | T::F32 | T::Char => CanonicalAbi::scalar(4),
+            T::Own(_) | T::Borrow(_) | T::Stream(_) | T::Future(_) | T::ErrorContext => {
                 CanonicalAbi::scalar(4)
             }
             T::S64 | T::U64 | T::F64 => CanonicalAbi::scalar(8),
@@ -351,7 +382,9 @@ impl ComponentTypes {
             T::Bool | T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::Char => {
                 flat.0.push(ValType::I32)
             }
-            T::Own(_) | T::Borrow(_) | T::ErrorContext => flat.0.push(ValType::I32),
+            T::Own(_) | T::Borrow(_) | T::Stream(_) | T::Future(_) | T::ErrorContext => {
+                flat.0.push(ValType::I32)
+            }
             T::S64 | T::U64 => flat.0.push(ValType::I64),
             T::F32 => flat.0.push(ValType::F32),
             T::F64 => flat.0.push(ValType::F64),
@@ -386,12 +419,12 @@ impl ComponentTypes {
         self.record_abi(ty.params.iter().map(|&(_, ty)| ty))
     }
 
-    /// Returns the core signature of a synchronous function of type `ty` that is lowered
-    /// (`is_lower`) or lifted (`flatten_functype`).
-    pub fn core_signature(&self, ty: &FuncType, index64: bool, is_lower: bool) -> Signature {
+    /// Returns the core signature of a function of type `ty` that is lowered or lifted with `abi`
+    /// (`flatten_functype`).
+    pub fn core_signature(&self, ty: &FuncType, index64: bool, abi: FuncAbi) -> Signature {
         let pointer = if index64 { ValType::I64 } else { ValType::I32 };
         let mut params = FlatTypes::default();
-        match self.params_abi(ty).flat_count {
+        match abi.flat_params(self.params_abi(ty)) {
             Some(_) => ty
                 .params
                 .iter()
@@ -399,16 +432,40 @@ impl ComponentTypes {
             None => params.0.push(pointer),
         }
         let mut results = FlatTypes::default();
-        if let Some(result) = ty.result {
-            match self.abi(result).flat_count {
-                Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => {
-                    self.flatten(result, index64, &mut results)
+        match abi {
+            FuncAbi::CallbackLift => results.0.push(ValType::I32),
+            FuncAbi::StackfulLift => {}
+            FuncAbi::AsyncLower => {
+                if ty.result.is_some() {
+                    params.0.push(pointer);
                 }
-                _ if is_lower => params.0.push(pointer),
-                _ => results.0.push(pointer),
+                results.0.push(ValType::I32);
+            }
+            FuncAbi::Lift | FuncAbi::Lower => {
+                if let Some(result) = ty.result {
+                    match self.abi(result).flat_count {
+                        Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => {
+                            self.flatten(result, index64, &mut results)
+                        }
+                        _ if abi == FuncAbi::Lower => params.0.push(pointer),
+                        _ => results.0.push(pointer),
+                    }
+                }
             }
         }
         Signature::new(&params.0, &results.0)
+    }
+
+    /// Returns the core signature of `task.return` for a function with this result: its parameters
+    /// are those of a function that takes the result.
+    pub fn task_return_signature(&self, result: Option<InterfaceType>, index64: bool) -> Signature {
+        let params = result.map(|ty| (Box::from("v"), ty)).into_iter().collect();
+        let ty = FuncType {
+            params,
+            result: None,
+            is_async: false,
+        };
+        self.core_signature(&ty, index64, FuncAbi::Lower)
     }
 }
 
@@ -462,12 +519,41 @@ mod tests {
             is_async: false,
         };
         assert_eq!(
-            types.core_signature(&ty, false, true),
+            types.core_signature(&ty, false, FuncAbi::Lower),
             Signature::new(&[ValType::I32; 2], &[])
         );
         assert_eq!(
-            types.core_signature(&ty, false, false),
+            types.core_signature(&ty, false, FuncAbi::Lift),
             Signature::new(&[ValType::I32], &[ValType::I32])
+        );
+        for (abi, results) in [
+            (FuncAbi::CallbackLift, &[ValType::I32][..]),
+            (FuncAbi::StackfulLift, &[]),
+        ] {
+            assert_eq!(
+                types.core_signature(&ty, false, abi),
+                Signature::new(&[ValType::I32], results)
+            );
+        }
+        let ty = |params, result| FuncType {
+            params: (0..params)
+                .map(|i| (format!("p{i}").into(), T::U64))
+                .collect(),
+            result,
+            is_async: true,
+        };
+        let lowered = |ty| types.core_signature(&ty, false, FuncAbi::AsyncLower);
+        assert_eq!(
+            lowered(ty(4, None)),
+            Signature::new(&[ValType::I64; 4], &[ValType::I32])
+        );
+        assert_eq!(
+            lowered(ty(5, Some(T::U8))),
+            Signature::new(&[ValType::I32; 2], &[ValType::I32])
+        );
+        assert_eq!(
+            types.task_return_signature(Some(pair), false),
+            Signature::new(&[ValType::I32; 2], &[])
         );
     }
 

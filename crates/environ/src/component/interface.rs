@@ -1,10 +1,12 @@
 //! The interface of a compiled component: its imports, its exports, and what the runtime needs to
 //! connect them. The embedding API reads it from the artifact.
 
+use super::abi::FuncAbi;
 use super::types::{ComponentTypes, InterfaceType};
 use crate::{
-    CoreInstanceId, DataId, DomainId, ElemId, FuncKey, FuncTypeId, GlobalId, ImportId, IndexVec,
-    LiftId, LowerId, MemoryId, ObjectTypes, ResourceId, SigId, Signatures, TableId, Trap, ValType,
+    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, EndOpId, FuncKey, FuncTypeId, FutureId,
+    GlobalId, ImportId, IndexVec, LiftId, LowerId, MemoryId, ObjectTypes, ResourceId, SigId,
+    Signatures, StreamId, TableId, Trap, ValType,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,8 @@ pub struct CanonOptions<F = CoreCallee> {
     pub memory: Option<MemoryId>,
     /// `realloc`.
     pub realloc: Option<F>,
+    /// `async`.
+    pub is_async: bool,
 }
 
 impl<F> CanonOptions<F> {
@@ -67,12 +71,22 @@ impl<F> CanonOptions<F> {
             string_encoding,
             memory,
             realloc,
+            is_async,
         } = self;
         CanonOptions {
             domain,
             string_encoding,
             memory,
             realloc: realloc.map(name),
+            is_async,
+        }
+    }
+
+    /// Returns how a function is lowered with these options.
+    pub fn lower_abi(&self) -> FuncAbi {
+        match self.is_async {
+            true => FuncAbi::AsyncLower,
+            false => FuncAbi::Lower,
         }
     }
 
@@ -94,6 +108,8 @@ pub struct LiftedFunc<F = CoreCallee> {
     pub options: CanonOptions<F>,
     /// `post-return`.
     pub post_return: Option<F>,
+    /// `callback`.
+    pub callback: Option<F>,
 }
 
 impl<F> LiftedFunc<F> {
@@ -104,18 +120,33 @@ impl<F> LiftedFunc<F> {
             callee,
             options,
             post_return,
+            callback,
         } = self;
         LiftedFunc {
             ty,
             callee: name(callee),
             options: options.map(&mut name),
-            post_return: post_return.map(name),
+            post_return: post_return.map(&mut name),
+            callback: callback.map(name),
+        }
+    }
+
+    /// Returns how the function is lifted.
+    pub fn abi(&self) -> FuncAbi {
+        match (self.options.is_async, &self.callback) {
+            (false, _) => FuncAbi::Lift,
+            (true, Some(_)) => FuncAbi::CallbackLift,
+            (true, None) => FuncAbi::StackfulLift,
         }
     }
 
     /// Returns the core functions that calling the lifted function can call directly.
     pub fn functions(&self) -> impl Iterator<Item = &F> {
-        let own = [Some(&self.callee), self.post_return.as_ref()];
+        let own = [
+            Some(&self.callee),
+            self.post_return.as_ref(),
+            self.callback.as_ref(),
+        ];
         own.into_iter().flatten().chain(self.options.functions())
     }
 }
@@ -146,6 +177,112 @@ impl<F> LoweredImport<F> {
             sig,
         }
     }
+}
+
+/// The type of a value that is passed while both sides go on: a stream or a future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AsyncValue {
+    /// `stream<T>`
+    Stream(StreamId),
+    /// `future<T>`
+    Future(FutureId),
+}
+
+impl AsyncValue {
+    /// Returns the type.
+    pub fn ty(self) -> InterfaceType {
+        match self {
+            AsyncValue::Stream(id) => InterfaceType::Stream(id),
+            AsyncValue::Future(id) => InterfaceType::Future(id),
+        }
+    }
+
+    /// Returns the type as a number, which machine code passes to builtins.
+    pub fn to_u32(self) -> u32 {
+        match self {
+            AsyncValue::Stream(id) => id.as_u32() << 1,
+            AsyncValue::Future(id) => id.as_u32() << 1 | 1,
+        }
+    }
+
+    /// Returns the type of a number.
+    pub fn from_u32(raw: u32) -> AsyncValue {
+        match raw & 1 {
+            0 => AsyncValue::Stream(StreamId::from_u32(raw >> 1)),
+            _ => AsyncValue::Future(FutureId::from_u32(raw >> 1)),
+        }
+    }
+
+    /// Returns whether this is a future.
+    pub fn is_future(self) -> bool {
+        matches!(self, AsyncValue::Future(_))
+    }
+
+    /// Returns the type of the elements of a stream, or of the value of a future, if there are any.
+    pub fn payload(self, types: &ComponentTypes) -> Option<InterfaceType> {
+        match self {
+            AsyncValue::Stream(id) => *types.stream(id),
+            AsyncValue::Future(id) => *types.future(id),
+        }
+    }
+}
+
+/// How a task gives its result: the type, and the options by which `task.return` lifts it. That of
+/// the built-in must be that of the task's lift (CanonicalABI.md, `canon_task_return`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ReturnShape {
+    /// The type of the result, if there is one.
+    pub result: Option<InterfaceType>,
+    /// `memory`.
+    pub memory: Option<MemoryId>,
+    /// `string-encoding`.
+    pub string_encoding: StringEncoding,
+}
+
+/// What the runtime knows of a lifted function of `async` type, of which each call is a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestTask {
+    /// The component instance that runs the task.
+    pub domain: DomainId,
+    /// `callback`, if the function is lifted with one.
+    pub callback: Option<CoreCallee>,
+    /// Whether the function is lifted with `async`.
+    pub is_async: bool,
+    /// The position of its result in [`ComponentInterface::return_shapes`].
+    pub shape: u32,
+    /// For a call by another component instance: the caller.
+    pub caller: Option<GuestCaller>,
+}
+
+/// The caller of a [`GuestTask`] in another component instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestCaller {
+    /// The component instance.
+    pub domain: DomainId,
+    /// Whether the function is lowered with `async`.
+    pub is_async: bool,
+    /// The number of words of the caller's core arguments or results.
+    pub words: u32,
+    /// The number of words of the arguments, of which the last one is the pointer for the result,
+    /// if there is one.
+    pub pointer_word: u32,
+    /// Whether the call lends handles.
+    pub borrows: bool,
+}
+
+/// What the runtime knows of a built-in that reads or writes the end of a stream or future.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EndOp {
+    /// The component instance.
+    pub domain: DomainId,
+    /// The memory of the buffers, if the payload has any bytes.
+    pub memory: Option<MemoryId>,
+    /// The type of the stream or future.
+    pub value: AsyncValue,
+    /// Whether the built-in has `async`.
+    pub is_async: bool,
+    /// Whether it reads.
+    pub reads: bool,
 }
 
 /// A function that the root component imports.
@@ -312,6 +449,8 @@ pub struct ComponentInterface {
     pub resources: IndexVec<ResourceId, Resource>,
     /// The lifted core functions that are exported.
     pub lifts: IndexVec<LiftId, LiftedFunc>,
+    /// The tasks of lifted functions of `async` type. Parallel to `lifts`.
+    pub lift_tasks: IndexVec<LiftId, Option<GuestTask>>,
     /// Exports by name.
     pub exports: IndexMap<Box<str>, Export>,
     /// The imports that have annotations.
@@ -320,6 +459,20 @@ pub struct ComponentInterface {
     pub annotated_exports: AnnotatedItems,
     /// The steps of instantiation that happen at run time, in order.
     pub initializers: Vec<Initializer>,
+    /// The tasks of calls between component instances, by the number of the adapter. `None` for
+    /// functions whose type is not `async`.
+    pub tasks: IndexVec<AdapterId, Option<GuestTask>>,
+    /// The component instances with built-ins that ask which task or thread runs, in order.
+    pub concurrent_domains: Vec<DomainId>,
+    /// The results that tasks give.
+    pub return_shapes: Vec<ReturnShape>,
+    /// The built-ins that read or write ends of streams and futures.
+    pub end_ops: IndexVec<EndOpId, EndOp>,
+    /// For each pair of a writing and a reading built-in whose values have to be converted: the
+    /// function that does it, in the order of the pairs.
+    pub copies: Vec<(EndOpId, EndOpId)>,
+    /// The signatures of functions that run as threads, in order.
+    pub thread_starts: Vec<SigId>,
     /// The exports of core instances. Empty unless `Tunables::core_exports` is set.
     pub core_exports: Vec<CoreExport>,
 }

@@ -2,8 +2,8 @@
 
 use super::abi::CanonicalAbi;
 use crate::{
-    EnumId, FlagsId, FuncTypeId, Index, ListId, MapId, OptionId, RecordId, ResourceId, ResultId,
-    TupleId, VariantId,
+    EnumId, FlagsId, FuncTypeId, FutureId, Index, ListId, MapId, OptionId, RecordId, ResourceId,
+    ResultId, StreamId, TupleId, VariantId,
 };
 use hashbrown::DefaultHashBuilder;
 use indexmap::IndexSet;
@@ -63,8 +63,24 @@ pub enum InterfaceType {
     Own(ResourceId),
     /// `borrow<R>`
     Borrow(ResourceId),
+    /// `stream<T>`
+    Stream(StreamId),
+    /// `future<T>`
+    Future(FutureId),
     /// `error-context`
     ErrorContext,
+}
+
+impl InterfaceType {
+    /// Returns whether values of the type are numbers, of which every bit pattern is one.
+    pub fn is_number(self) -> bool {
+        use InterfaceType as T;
+        match self {
+            T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::S64 | T::U64 => true,
+            T::F32 | T::F64 => true,
+            _ => false,
+        }
+    }
 }
 
 /// A record: named fields in order.
@@ -162,6 +178,8 @@ pub struct ComponentTypes {
     pub(super) results:
         Interned<ResultId, (Option<InterfaceType>, Option<InterfaceType>), CanonicalAbi>,
     pub(super) flags: Interned<FlagsId, Box<[Box<str>]>, CanonicalAbi>,
+    streams: Interned<StreamId, Option<InterfaceType>, ()>,
+    futures: Interned<FutureId, Option<InterfaceType>, ()>,
     funcs: Interned<FuncTypeId, FuncType, FuncTuples>,
     /// The names of resource types, if they have any.
     resources: Vec<Option<Box<str>>>,
@@ -194,6 +212,10 @@ impl ComponentTypes {
         result: results[ResultId] -> (Option<InterfaceType>, Option<InterfaceType>);
         /// Returns the names of flags.
         flags: flags[FlagsId] -> Box<[Box<str>]>;
+        /// Returns the type of a stream's elements, if they have any.
+        stream: streams[StreamId] -> Option<InterfaceType>;
+        /// Returns the type of a future's value, if it has any.
+        future: futures[FutureId] -> Option<InterfaceType>;
         /// Returns a function type.
         func: funcs[FuncTypeId] -> FuncType;
     }
@@ -295,6 +317,16 @@ impl ComponentTypes {
         InterfaceType::Flags(self.flags.intern(names, || abi))
     }
 
+    /// Interns `stream<element>`.
+    pub fn intern_stream(&mut self, element: Option<InterfaceType>) -> InterfaceType {
+        InterfaceType::Stream(self.streams.intern(element, || ()))
+    }
+
+    /// Interns `future<value>`.
+    pub fn intern_future(&mut self, value: Option<InterfaceType>) -> InterfaceType {
+        InterfaceType::Future(self.futures.intern(value, || ()))
+    }
+
     /// Interns a function type.
     pub fn intern_func(&mut self, ty: FuncType) -> FuncTypeId {
         let params = self.intern_tuple(ty.params.iter().map(|&(_, ty)| ty).collect());
@@ -328,6 +360,8 @@ impl ComponentTypes {
                     todo.extend(self.record(id).fields.iter().map(|&(_, ty)| ty))
                 }
                 InterfaceType::Tuple(id) => todo.extend(self.tuple(id).iter()),
+                InterfaceType::Stream(id) => todo.extend(self.stream(id)),
+                InterfaceType::Future(id) => todo.extend(self.future(id)),
                 _ => todo.extend(self.cases(ty).into_iter().flatten().flatten()),
             }
         }
@@ -418,6 +452,14 @@ impl ComponentTypes {
             T::Flags(id) => format!("flags {{ {} }}", names(self.flags(id))),
             T::Own(id) => format!("own<{}>", self.resource_name(id)),
             T::Borrow(id) => format!("borrow<{}>", self.resource_name(id)),
+            T::Stream(id) => match self.stream(id) {
+                Some(ty) => format!("stream<{}>", self.display(*ty)),
+                None => "stream".into(),
+            },
+            T::Future(id) => match self.future(id) {
+                Some(ty) => format!("future<{}>", self.display(*ty)),
+                None => "future".into(),
+            },
             T::ErrorContext => "error-context".into(),
         }
     }

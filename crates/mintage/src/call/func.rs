@@ -319,10 +319,6 @@ impl Func {
         let types = &component.interface().types;
         let ty = self.type_in(component);
         let func = types.func(ty);
-        ensure!(
-            !func.is_async,
-            "the component's function is `async`, which is not supported yet"
-        );
         let (expected, found) = (func.params.len(), params.len());
         ensure!(
             expected == found,
@@ -360,10 +356,18 @@ impl Func {
             }
         };
         instance.entries.check()?;
-        let borrows = instance.component.lift(callee).boundary.borrows;
+        let resolved = instance.component.lift(callee);
+        ensure!(!resolved.is_task, "{}", needs_call_async());
+        let borrows = resolved.boundary.borrows;
         let scope = CallScope::new(store, self.instance, borrows);
         call_within(scope, callee, abi, lower, lift)
     }
+}
+
+/// Says how a function of `async` type is called.
+#[cold]
+fn needs_call_async() -> &'static str {
+    "the component's function is `async`, and may wait; call it by `call_async`"
 }
 
 impl Func {
@@ -383,9 +387,13 @@ impl Func {
             }
         };
         instance.entries.check()?;
-        let borrows = instance.component.lift(callee).boundary.borrows;
+        let resolved = instance.component.lift(callee);
+        let (borrows, is_task) = (resolved.boundary.borrows, resolved.is_task);
         let may_suspend = store.may_suspend(instance.runtime.imports());
         let scope = CallScope::new(store, self.instance, borrows);
+        if is_task {
+            return call_task(scope, callee, abi, lower, lift).await;
+        }
         match may_suspend {
             false => call_within(scope, callee, abi, lower, lift),
             true => call_within_async(scope, callee, abi, lower, lift).await,
@@ -500,6 +508,38 @@ async fn call_within_async<T: Send, R>(
         .call_lift_async(call.instance, callee, call.words)
         .await?;
     call.end(&mut scope, lift)
+}
+
+/// The steps of a call of a function whose type is `async`. It is a task, which may go on after it
+/// has given its result.
+async fn call_task<T: Send, R>(
+    mut scope: CallScope<'_, T>,
+    callee: LiftId,
+    abi: CallAbi,
+    lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
+    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
+) -> Result<R> {
+    let mut call = Call {
+        target: callee,
+        instance: scope.instance,
+        lends_to: scope.lends_to(),
+        abi,
+        words: &mut [0; LIFT_WORDS],
+        scratch: None,
+        trapped: false,
+    };
+    scope.enter();
+    let lends_to = scope.lends_to();
+    let task = scope.store.new_task(call.instance, callee, lends_to)?;
+    scope.store.enter_task(&task).await?;
+    call.lower_params(scope.store, lower)?;
+    scope.store.run_task(&task, call.words).await?;
+    let result = call.lift_results(scope.store, lift)?;
+    scope.exit()?;
+    call.finish(scope.store)?;
+    scope.store.finish_task(&task).await?;
+    scope.leave();
+    Ok(result)
 }
 
 /// Lowers parameters one by one, so that an error can name the parameter.

@@ -74,7 +74,10 @@ impl ResolvedImport {
         let is_32 = |&id: &MemoryId| memories.get(id).is_some_and(|memory| !memory.index64);
         Ok(Self {
             memory: lower.options.memory.filter(is_32),
-            boundary: Boundary::new(component.code(), ty, &lower.options)?,
+            boundary: Boundary {
+                is_async_lower: lower.options.is_async,
+                ..Boundary::new(component.code(), ty, &lower.options)?
+            },
             import: lower.import,
             words: interface.signatures[lower.sig].array_words(),
             component: component.clone(),
@@ -596,10 +599,6 @@ pub(crate) fn typecheck<P: ComponentNamedList, R: ComponentNamedList>(
     whose: &str,
 ) -> Result<()> {
     let func = types.func(ty);
-    ensure!(
-        !func.is_async,
-        "the component's function is `async`, which is not supported yet"
-    );
     ensure!(
         P::ELEMENTS.len() == func.params.len(),
         "the component's function `{}` has {} parameters, {whose} {}",

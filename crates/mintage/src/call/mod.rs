@@ -7,8 +7,10 @@
 //! | `host.rs` | host functions: a guest calls the host |
 //! | `caller.rs` | [`Caller`]: the memory of the guest that calls |
 //! | `reexport.rs` | the host calls a host function that a component exports again |
+//! | `block_on.rs` | [`block_on`]: waits for a call without an executor |
 //! | `compatible.rs` | methods that only hosts written for Wasmtime need |
 
+mod block_on;
 mod caller;
 mod compatible;
 mod func;
@@ -16,6 +18,7 @@ mod host;
 mod protocol;
 mod reexport;
 
+pub use block_on::block_on;
 pub use caller::Caller;
 pub use func::{Func, TypedFunc};
 pub(crate) use host::{

@@ -23,7 +23,11 @@ use crate::error::Result;
 use crate::store::{LIFT_WORDS, LendingCall, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::StoreInstanceId;
 use mintage_environ::LiftId;
-use mintage_environ::component::MAX_FLAT_RESULTS;
+use mintage_environ::component::{MAX_FLAT_ASYNC_PARAMS, MAX_FLAT_RESULTS};
+
+/// What an asynchronous caller gets when a function of the host has returned
+/// (`Subtask.State.RETURNED`).
+const RETURNED: u64 = 2;
 
 /// The layout of a call's parameters and results, each as a tuple.
 #[derive(Clone, Copy)]
@@ -33,11 +37,22 @@ pub struct CallAbi {
 }
 
 impl CallAbi {
+    /// Returns the number of flat parameters of a call of the host, or `None` if they are passed in
+    /// memory.
+    #[inline]
+    fn flat_params(self, is_async_lower: bool) -> Option<usize> {
+        let count = self.params.flat_count.map(usize::from);
+        match is_async_lower {
+            false => count,
+            true => count.filter(|&count| count <= MAX_FLAT_ASYNC_PARAMS),
+        }
+    }
+
     /// Returns the number of words that the parameters take: as many as are flat, or one for the
     /// pointer to them.
     #[inline]
-    fn param_words(self) -> usize {
-        self.params.flat_count.map_or(1, usize::from)
+    fn param_words(self, is_async_lower: bool) -> usize {
+        self.flat_params(is_async_lower).unwrap_or(1)
     }
 
     /// Returns the number of flat results, or `None` if the results are passed in memory.
@@ -232,10 +247,11 @@ impl<F: CallTarget> Call<'_, F> {
         let scratch = self.scratch.as_deref().map(Vec::as_slice);
         let (boundary, mut cx) =
             Self::lift_context(self.target, self.instance, self.lends_to, scratch, store);
-        let (words, abi) = (self.words.as_mut(), self.abi.params);
-        let source = match abi.flat_count {
-            Some(count) => LiftSource::Flat(&words[..usize::from(count)]),
-            None => LiftSource::Memory(cx.spilled(words[0] as u32, abi)?),
+        let flat = self.abi.flat_params(boundary.is_async_lower);
+        let words = self.words.as_mut();
+        let source = match flat {
+            Some(count) => LiftSource::Flat(&words[..count]),
+            None => LiftSource::Memory(cx.spilled(words[0] as u32, self.abi.params)?),
         };
         lift(&mut cx, boundary.params, source)
     }
@@ -254,16 +270,21 @@ impl<F: CallTarget> Call<'_, F> {
         let scratch = self.scratch.as_deref_mut();
         let (boundary, mut cx) =
             Self::lower_context(self.target, self.instance, self.lends_to, scratch, store);
+        let is_async = boundary.is_async_lower;
         let words = self.words.as_mut();
         let target = match self.abi.flat_results() {
-            Some(count) => LowerTarget::Flat(&mut words[..count]),
+            Some(count) if !is_async || count == 0 => LowerTarget::Flat(&mut words[..count]),
             // The pointer to the room for the results comes after the parameters.
-            None => {
-                let pointer = words[self.abi.param_words()] as u32;
+            _ => {
+                let pointer = words[self.abi.param_words(is_async)] as u32;
                 LowerTarget::Memory(cx.result_area(pointer, self.abi.results)?)
             }
         };
-        lower(&mut cx, boundary.results, target)
+        lower(&mut cx, boundary.results, target)?;
+        if is_async {
+            self.words.as_mut()[0] = RETURNED;
+        }
+        Ok(())
     }
 
     /// Lifts the results of a call that the host made. Where they are in memory, the first word is
@@ -281,8 +302,13 @@ impl<F: CallTarget> Call<'_, F> {
         let scratch = self.scratch.as_deref().map(Vec::as_slice);
         let (boundary, mut cx) =
             Self::lift_context(self.target, self.instance, self.lends_to, scratch, store);
+        let flat = match boundary.returns_early {
+            // By `task.return`, whose arguments are those of a function.
+            true => self.abi.results.flat_count.map(usize::from),
+            false => self.abi.flat_results(),
+        };
         let words = self.words.as_mut();
-        let source = match self.abi.flat_results() {
+        let source = match flat {
             Some(count) => LiftSource::Flat(&words[..count]),
             None => LiftSource::Memory(cx.spilled(words[0] as u32, self.abi.results)?),
         };
@@ -309,7 +335,7 @@ impl Call<'_, &ResolvedImport> {
             size32, align32, ..
         } = self.abi.results;
         let room = cx.allocate(align32, size32 as usize)? as u64;
-        self.words[self.abi.param_words()] = room;
+        self.words[self.abi.param_words(false)] = room;
         Ok(Some(room))
     }
 }

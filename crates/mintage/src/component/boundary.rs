@@ -21,6 +21,11 @@ pub(crate) struct Boundary {
     pub string_encoding: StringEncoding,
     pub memory: Option<MemoryId>,
     pub realloc: Option<Callee>,
+    /// Whether a guest calls the function of the host with `async`.
+    pub is_async_lower: bool,
+    /// Whether the function of a guest is lifted with `async`, and so gives its result by
+    /// `task.return`.
+    pub returns_early: bool,
 }
 
 impl Boundary {
@@ -35,6 +40,8 @@ impl Boundary {
             memory: options.memory,
             realloc: realloc.transpose()?,
             string_encoding: options.string_encoding,
+            is_async_lower: false,
+            returns_early: false,
             ..Self::without_memory(code.interface(), ty, options.domain)
         })
     }
@@ -55,6 +62,8 @@ impl Boundary {
             string_encoding: StringEncoding::Utf8,
             memory: None,
             realloc: None,
+            is_async_lower: false,
+            returns_early: false,
         }
     }
 }
@@ -66,6 +75,10 @@ pub(crate) struct ResolvedLift {
     /// The core function.
     pub callee: Callee,
     pub post_return: Option<Callee>,
+    /// Whether calls are tasks that may wait: whether the function's type is `async`.
+    pub is_task: bool,
+    /// Whether the runtime must know which call runs in the component instance.
+    pub is_concurrent: bool,
 }
 
 impl ResolvedLift {
@@ -78,11 +91,18 @@ impl ResolvedLift {
         let lifts = code.interface().lifts.values();
         lifts
             .map(|lift| {
+                let interface = code.interface();
+                let concurrent = &interface.concurrent_domains;
                 let post_return = lift.post_return.map(|callee| code.callee(callee));
                 Ok(ResolvedLift {
-                    boundary: Boundary::new(code, lift.ty, &lift.options)?,
+                    boundary: Boundary {
+                        returns_early: lift.options.is_async,
+                        ..Boundary::new(code, lift.ty, &lift.options)?
+                    },
                     callee: code.callee(lift.callee)?,
                     post_return: post_return.transpose()?,
+                    is_task: interface.types.func(lift.ty).is_async,
+                    is_concurrent: concurrent.binary_search(&lift.options.domain).is_ok(),
                 })
             })
             .collect()

@@ -212,7 +212,7 @@ impl<T: 'static> Linker<T> {
         funcs.append(&mut thunks);
         Ok(InstancePre::new(
             component,
-            HostTable::new(component.code(), funcs)?,
+            HostTable::new(component.code(), funcs, self.engine.stacks())?,
             Arc::new(linked),
         ))
     }

@@ -125,6 +125,10 @@ impl<T> StoreInner<T> {
         } = &self.opaque.instances[instance];
         let lift = component.lift(lift);
         let (handle, domain, callee) = (runtime.handle(), lift.boundary.domain, lift.callee);
+        // The task goes on in `post-return`.
+        let has_post_return = lift.post_return.is_some();
+        // SAFETY: the instance is in the store, which is borrowed exclusively.
+        let is_task = lift.is_concurrent && unsafe { handle.enter_task(domain) }?;
         debug_assert!(self.opaque.instances[instance].entries.are_under_way());
         // SAFETY: the instance is in the store, which is borrowed exclusively, and does not remove
         // it while a scope has entered it, as that of the call has. `callee` is the lift's core
@@ -141,6 +145,10 @@ impl<T> StoreInner<T> {
                 self.host_access(),
             )
         };
+        if is_task && !has_post_return && result.is_ok() {
+            // SAFETY: as above.
+            unsafe { handle.exit_task() };
+        }
         self.crossed(CallHook::ReturningFromWasm, None, result.map_err(stopped))
     }
 
@@ -205,7 +213,17 @@ impl<T> StoreInner<T> {
     ) -> Result<()> {
         let instance = &mut self.opaque.instances[instance];
         match instance.component.lift(lift).post_return {
-            Some(_) => instance.call_post_return(lift, words, &mut self.host),
+            Some(_) => {
+                let resolved = instance.component.lift(lift);
+                let is_task = resolved.is_concurrent && !resolved.is_task;
+                let handle = instance.runtime.handle();
+                instance.call_post_return(lift, words, &mut self.host)?;
+                if is_task {
+                    // SAFETY: the instance is in the store, which is borrowed exclusively.
+                    unsafe { handle.exit_task() };
+                }
+                Ok(())
+            }
             None => Ok(()),
         }
     }

@@ -46,6 +46,8 @@ mod linked;
 mod scope;
 #[allow(unsafe_code, reason = "entry into guests that may be suspended")]
 mod suspend;
+#[allow(unsafe_code, reason = "entry into guests whose calls are tasks")]
+mod tasks;
 mod time;
 #[allow(
     unsafe_code,

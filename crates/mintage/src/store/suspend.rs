@@ -43,7 +43,7 @@ impl<T: Send + 'static> StoreInner<T> {
             };
             // SAFETY: the function is of the instance's own code and of this domain, and has
             // neither parameters nor results. `instantiate_async` has entered the instance.
-            unsafe { self.call_guest(instance, domain, &callee, &mut []) }.await?;
+            unsafe { self.call_guest(instance, domain, &callee, &mut [], true) }.await?;
         }
     }
 
@@ -64,8 +64,10 @@ impl<T: Send + 'static> StoreInner<T> {
     ) -> Result<()> {
         let lift = self.opaque.instances[instance].component.lift(lift);
         let (domain, callee) = (lift.boundary.domain, lift.callee);
+        // The task of the call goes on in `post-return`.
+        let ends = lift.post_return.is_none();
         // SAFETY: as in `call_lift`, where the call's scope has entered the instance.
-        unsafe { self.call_guest(instance, domain, &callee, words) }.await
+        unsafe { self.call_guest(instance, domain, &callee, words, ends) }.await
     }
 
     /// Calls any core function of an instance as `call_core` does. It may wait.
@@ -92,10 +94,10 @@ impl<T: Send + 'static> StoreInner<T> {
         );
         let callee = component.code().callee(callee)?;
         // SAFETY: as in `call_core`, where the call's scope has entered the instance.
-        unsafe { self.call_guest(instance, domain, &callee, words) }.await
+        unsafe { self.call_guest(instance, domain, &callee, words, true) }.await
     }
 
-    /// Calls a function of a guest, which may wait.
+    /// Calls a function of a guest, which may wait. `ends` says whether its task ends with it.
     ///
     /// # Errors
     ///
@@ -116,6 +118,7 @@ impl<T: Send + 'static> StoreInner<T> {
         domain: DomainId,
         callee: &Callee,
         words: &mut [u64],
+        ends: bool,
     ) -> Result<()> {
         let stack = self.opaque.engine.stacks().acquire()?;
         self.cross(CallHook::CallingWasm, None)?;
@@ -123,6 +126,8 @@ impl<T: Send + 'static> StoreInner<T> {
         let handle = self.opaque.instances[instance].runtime.handle();
         let interruption = self.host.time.interruption.as_ref();
         let interrupt = interruption.map(|interruption| interruption.target().clone());
+        // SAFETY: the instance is in the store, which is borrowed exclusively.
+        let is_task = unsafe { handle.enter_task(domain) }?;
         let host = NonNull::from(&mut *self).cast();
         // SAFETY: the caller promises that function, domain and words fit. The instance is in the
         // store, which does not remove it while a scope has entered it. The store and the words are
@@ -137,6 +142,10 @@ impl<T: Send + 'static> StoreInner<T> {
         // SAFETY: as above.
         let result = poll_fn(|cx| unsafe { call.poll(cx) }).await;
         drop(call);
+        if is_task && ends && result.is_ok() {
+            // SAFETY: as above.
+            unsafe { handle.exit_task() };
+        }
         self.crossed(CallHook::ReturningFromWasm, None, result.map_err(stopped))
     }
 }

@@ -11,8 +11,8 @@ pub(crate) use scope::{HostResourceTypes, TypeScope};
 use crate::component::ComponentId;
 use mintage_environ::component::{ComponentTypes, InterfaceType};
 use mintage_environ::{
-    EnumId, FlagsId, FuncTypeId, ListId, MapId, OptionId, RecordId, ResourceId, ResultId, TupleId,
-    VariantId,
+    EnumId, FlagsId, FuncTypeId, FutureId, ListId, MapId, OptionId, RecordId, ResourceId, ResultId,
+    StreamId, TupleId, VariantId,
 };
 use std::any::TypeId;
 use std::fmt;
@@ -78,6 +78,10 @@ handle! {
     ResultType(ResultId) = Result, |a, b| a.ok() == b.ok() && a.err() == b.err();
     /// `flags { ... }`
     Flags(FlagsId) = Flags, |a, b| a.names().eq(b.names());
+    /// `future<T>`
+    FutureType(FutureId) = Future, |a, b| a.ty() == b.ty();
+    /// `stream<T>`
+    StreamType(StreamId) = Stream, |a, b| a.ty() == b.ty();
 }
 
 /// A field of a record.
@@ -211,27 +215,19 @@ impl Flags {
     }
 }
 
-/// `future<T>`. There is no such type yet: components that use futures are not supported, and
-/// loading one is an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FutureType {}
-
 impl FutureType {
     /// Returns the type of the payload, if it has one.
     pub fn ty(&self) -> Option<Type> {
-        match *self {}
+        let payload = *self.all_types().future(self.id);
+        payload.map(|ty| Type::new(&self.component, ty))
     }
 }
-
-/// `stream<T>`. There is no such type yet: components that use streams are not supported, and
-/// loading one is an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamType {}
 
 impl StreamType {
     /// Returns the type of the items, if they have one.
     pub fn ty(&self) -> Option<Type> {
-        match *self {}
+        let payload = *self.all_types().stream(self.id);
+        payload.map(|ty| Type::new(&self.component, ty))
     }
 }
 
@@ -422,8 +418,8 @@ impl Type {
             Type::Result(ResultType { component, id }) => (T::Result(*id), component),
             Type::Flags(Flags { component, id }) => (T::Flags(*id), component),
             Type::Own(_) | Type::Borrow(_) => return None,
-            Type::Future(ty) => match *ty {},
-            Type::Stream(ty) => match *ty {},
+            Type::Future(FutureType { component, id }) => (T::Future(*id), component),
+            Type::Stream(StreamType { component, id }) => (T::Stream(*id), component),
             Type::Bool => return Some((T::Bool, None)),
             Type::S8 => return Some((T::S8, None)),
             Type::U8 => return Some((T::U8, None)),
@@ -476,6 +472,8 @@ impl Type {
             T::Flags(id) => Type::Flags(Flags { component, id }),
             T::Own(id) => Type::Own(component.resource(id)),
             T::Borrow(id) => Type::Borrow(component.resource(id)),
+            T::Future(id) => Type::Future(FutureType { component, id }),
+            T::Stream(id) => Type::Stream(StreamType { component, id }),
             T::ErrorContext => Type::ErrorContext,
         }
     }
@@ -508,8 +506,8 @@ impl fmt::Display for Type {
             Type::Flags(ty) => return ty.fmt(f),
             Type::Own(_) => "own",
             Type::Borrow(_) => "borrow",
-            Type::Future(ty) => match *ty {},
-            Type::Stream(ty) => match *ty {},
+            Type::Future(ty) => return ty.fmt(f),
+            Type::Stream(ty) => return ty.fmt(f),
             Type::ErrorContext => "error-context",
             Type::FixedLengthList(ty) => return ty.fmt(f),
         })

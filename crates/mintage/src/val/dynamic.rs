@@ -16,7 +16,7 @@ use crate::abi::{
 };
 use crate::error::{Context, Result, bail, ensure, format_err};
 use crate::{ErrorContext, ResourceAny, Val};
-use mintage_environ::component::{align_to, discriminant_size, flags_words};
+use mintage_environ::component::{AsyncValue, align_to, discriminant_size, flags_words};
 use mintage_environ::{EnumId, FlagsId, MapId, OptionId, RecordId, ResultId, TupleId, VariantId};
 
 /// Returns the number of words of a flat value of a type, or 0 if it is too large to be flat.
@@ -494,6 +494,8 @@ impl Val {
             | T::Result(_) => {
                 bail!("a value with parts is lifted as one without")
             }
+            T::Stream(id) => match cx.lift_end(AsyncValue::Stream(id), src[0] as u32)? {},
+            T::Future(id) => match cx.lift_end(AsyncValue::Future(id), src[0] as u32)? {},
         })
     }
 
@@ -556,6 +558,8 @@ impl Val {
             | T::Result(_) => {
                 bail!("a value with parts is lifted as one without")
             }
+            T::Stream(id) => match cx.lift_end(AsyncValue::Stream(id), read_u32(bytes, 0))? {},
+            T::Future(id) => match cx.lift_end(AsyncValue::Future(id), read_u32(bytes, 0))? {},
         })
     }
 

@@ -84,15 +84,15 @@ pub enum Val {
 
 /// The readable end of a `future<T>`.
 ///
-/// The type has no values: components that use futures are not supported yet, and loading one is an
-/// error. It exists for hosts that match every kind of [`Val`].
+/// The type has no values: futures that pass between a guest and the host are not supported yet,
+/// and are an error. It exists for hosts that match every kind of [`Val`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FutureAny {}
 
 /// The readable end of a `stream<T>`.
 ///
-/// The type has no values: components that use streams are not supported yet, and loading one is an
-/// error. It exists for hosts that match every kind of [`Val`].
+/// The type has no values: streams that pass between a guest and the host are not supported yet,
+/// and are an error. It exists for hosts that match every kind of [`Val`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamAny {}
 

@@ -43,5 +43,6 @@ mod smoke;
 mod snapshots;
 mod stacks;
 mod started;
+mod tasks;
 mod values;
 mod views;

@@ -4,8 +4,11 @@ use super::items::{CoreFunc, FuncDef, FuncItem, Trampoline, TrampolineId, TypeIt
 use super::{Frame, Inliner};
 use crate::ir::{CanonBuiltin, CanonOp};
 use anyhow::{Context, Result, bail, ensure};
-use mintage_environ::component::{CanonOptions, LiftedFunc, LoweredImport, StringEncoding};
+use mintage_environ::component::{
+    AsyncValue, CanonOptions, InterfaceType, LiftedFunc, LoweredImport, StringEncoding,
+};
 use mintage_environ::{FuncTypeId, Index, ResourceId, SigId, Signature, unsupported};
+use wasmparser::component_types::ComponentCoreTypeId;
 use wasmparser::{CanonicalFunction, CanonicalOption};
 
 impl<'p> Inliner<'p, '_> {
@@ -26,7 +29,21 @@ impl<'p> Inliner<'p, '_> {
                 let sig = self.validated_signature(frame)?;
                 let trampoline = match definition {
                     Some((op, options)) => {
-                        let (options, _) = canon_options(frame, options)?;
+                        let (mut options, _) = canon_options(frame, options)?;
+                        match *builtin {
+                            CanonicalFunction::WaitableSetWait { memory }
+                            | CanonicalFunction::WaitableSetPoll { memory } => {
+                                options.memory = Some(frame.core_memories[memory as usize]);
+                            }
+                            CanonicalFunction::SubtaskCancel { async_ }
+                            | CanonicalFunction::StreamCancelRead { async_, .. }
+                            | CanonicalFunction::StreamCancelWrite { async_, .. }
+                            | CanonicalFunction::FutureCancelRead { async_, .. }
+                            | CanonicalFunction::FutureCancelWrite { async_, .. } => {
+                                options.is_async = async_;
+                            }
+                            _ => {}
+                        }
                         Trampoline::Canon(CanonBuiltin { op, options, sig })
                     }
                     None => Trampoline::Unsupported {
@@ -62,8 +79,108 @@ impl<'p> Inliner<'p, '_> {
                 (CanonOp::ErrorContextDebugMessage, options)
             }
             CanonicalFunction::ErrorContextDrop => (CanonOp::ErrorContextDrop, &[]),
-            _ => return Ok(None),
+            CanonicalFunction::BackpressureInc => (CanonOp::BackpressureInc, &[]),
+            CanonicalFunction::BackpressureDec => (CanonOp::BackpressureDec, &[]),
+            CanonicalFunction::TaskReturn { result, options } => {
+                let types = &mut self.out.interface.types;
+                let result = result
+                    .map(|ty| frame.types.written_value(ty, types, &mut self.budget))
+                    .transpose()?;
+                (CanonOp::TaskReturn(result), options)
+            }
+            CanonicalFunction::TaskCancel => (CanonOp::TaskCancel, &[]),
+            CanonicalFunction::ContextGet { slot, .. } => (CanonOp::ContextGet(*slot), &[]),
+            CanonicalFunction::ContextSet { slot, .. } => (CanonOp::ContextSet(*slot), &[]),
+            CanonicalFunction::SubtaskCancel { .. } => (CanonOp::SubtaskCancel, &[]),
+            CanonicalFunction::SubtaskDrop => (CanonOp::SubtaskDrop, &[]),
+            CanonicalFunction::WaitableSetNew => (CanonOp::WaitableSetNew, &[]),
+            CanonicalFunction::WaitableSetWait { .. } => (CanonOp::WaitableSetWait, &[]),
+            CanonicalFunction::WaitableSetPoll { .. } => (CanonOp::WaitableSetPoll, &[]),
+            CanonicalFunction::WaitableSetDrop => (CanonOp::WaitableSetDrop, &[]),
+            CanonicalFunction::WaitableJoin => (CanonOp::WaitableJoin, &[]),
+            CanonicalFunction::StreamNew { ty } | CanonicalFunction::FutureNew { ty } => {
+                (CanonOp::New(self.async_value(frame, *ty)?), &[])
+            }
+            CanonicalFunction::StreamRead { ty, options }
+            | CanonicalFunction::FutureRead { ty, options } => {
+                (CanonOp::Read(self.async_value(frame, *ty)?), options)
+            }
+            CanonicalFunction::StreamWrite { ty, options }
+            | CanonicalFunction::FutureWrite { ty, options } => {
+                (CanonOp::Write(self.async_value(frame, *ty)?), options)
+            }
+            CanonicalFunction::StreamCancelRead { ty, .. }
+            | CanonicalFunction::FutureCancelRead { ty, .. } => {
+                (CanonOp::CancelRead(self.async_value(frame, *ty)?), &[])
+            }
+            CanonicalFunction::StreamCancelWrite { ty, .. }
+            | CanonicalFunction::FutureCancelWrite { ty, .. } => {
+                (CanonOp::CancelWrite(self.async_value(frame, *ty)?), &[])
+            }
+            CanonicalFunction::StreamDropReadable { ty }
+            | CanonicalFunction::FutureDropReadable { ty } => {
+                (CanonOp::DropReadable(self.async_value(frame, *ty)?), &[])
+            }
+            CanonicalFunction::StreamDropWritable { ty }
+            | CanonicalFunction::FutureDropWritable { ty } => {
+                (CanonOp::DropWritable(self.async_value(frame, *ty)?), &[])
+            }
+            CanonicalFunction::StreamForward { ty } | CanonicalFunction::FutureForward { ty } => {
+                (CanonOp::Forward(self.async_value(frame, *ty)?), &[])
+            }
+            CanonicalFunction::ThreadIndex => (CanonOp::ThreadIndex, &[]),
+            CanonicalFunction::ThreadNewIndirect {
+                func_ty_index,
+                table_index,
+            } => {
+                let table = frame.core_tables[*table_index as usize];
+                let sig = self.thread_signature(frame, *func_ty_index)?;
+                (CanonOp::ThreadNewIndirect(table, sig), &[])
+            }
+            CanonicalFunction::ThreadResumeLater => (CanonOp::ThreadResumeLater, &[]),
+            CanonicalFunction::ThreadSuspend => (CanonOp::ThreadSuspend, &[]),
+            CanonicalFunction::ThreadYield => (CanonOp::ThreadYield, &[]),
+            CanonicalFunction::ThreadSuspendThenResume => (CanonOp::ThreadSuspendThenResume, &[]),
+            CanonicalFunction::ThreadYieldThenResume => (CanonOp::ThreadYieldThenResume, &[]),
+            CanonicalFunction::ThreadSuspendThenPromote => (CanonOp::ThreadSuspendThenPromote, &[]),
+            CanonicalFunction::ThreadYieldThenPromote => (CanonOp::ThreadYieldThenPromote, &[]),
+            CanonicalFunction::Lift { .. }
+            | CanonicalFunction::Lower { .. }
+            | CanonicalFunction::ThreadSpawnRef { .. }
+            | CanonicalFunction::ThreadSpawnIndirect { .. }
+            | CanonicalFunction::ThreadAvailableParallelism => return Ok(None),
         }))
+    }
+
+    /// Returns the stream or future type with index `ty`.
+    fn async_value(&mut self, frame: &mut Frame<'p>, ty: u32) -> Result<AsyncValue> {
+        let types = &mut self.out.interface.types;
+        let ty = frame.types.types.component_any_type_at(ty);
+        match frame.types.type_item(ty, types, &mut self.budget)? {
+            TypeItem::Value(InterfaceType::Stream(id)) => Ok(AsyncValue::Stream(id)),
+            TypeItem::Value(InterfaceType::Future(id)) => Ok(AsyncValue::Future(id)),
+            _ => bail!("a built-in on streams or futures names another type"),
+        }
+    }
+
+    /// Returns the signature of a thread's function: the core type with index `ty`.
+    fn thread_signature(&mut self, frame: &Frame<'p>, ty: u32) -> Result<SigId> {
+        let types = frame.types.types;
+        let ComponentCoreTypeId::Sub(id) = types.core_type_at_in_component(ty) else {
+            bail!("a thread's function has the type of a module")
+        };
+        let params = types[id].unwrap_func().params();
+        let params = params
+            .iter()
+            .map(|&ty| crate::parse::val_type(ty, |_| None));
+        let params = params.collect::<Option<_>>().with_context(|| {
+            unsupported!("the type of a thread's function is not supported yet")
+        })?;
+        let signature = Signature {
+            params,
+            results: Box::default(),
+        };
+        Ok(self.out.interface.signatures.intern(signature))
     }
 
     /// Executes a `canon lift`.
@@ -79,12 +196,13 @@ impl<'p> Inliner<'p, '_> {
         };
         let types = &mut self.out.interface.types;
         let ty = frame.types.func(func_ty, types, &mut self.budget)?;
-        let (options, post_return) = canon_options(frame, options)?;
+        let (options, functions) = canon_options(frame, options)?;
         let lift = self.out.interface.lifts.push(LiftedFunc {
             ty,
             callee: frame.core_funcs[core_func as usize],
             options,
-            post_return,
+            post_return: functions.post_return,
+            callback: functions.callback,
         });
         frame.funcs.push(FuncItem::Lift(lift));
         Ok(())
@@ -136,7 +254,7 @@ impl<'p> Inliner<'p, '_> {
             .memory
             .is_some_and(|id| self.out.shape.memories[id].index64);
         let types = &self.out.interface.types;
-        let signature = types.core_signature(types.func(ty), index64, true);
+        let signature = types.core_signature(types.func(ty), index64, options.lower_abi());
         ensure!(
             self.out.interface.signatures.find(&signature) == Some(validated),
             "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
@@ -185,18 +303,27 @@ impl<'p> Inliner<'p, '_> {
     }
 }
 
-/// Converts the options of a canonical definition. `post-return` is returned separately.
+/// The functions that only a lift names.
+#[derive(Default)]
+struct LiftFunctions {
+    post_return: Option<CoreFunc>,
+    callback: Option<CoreFunc>,
+}
+
+/// Converts the options of a canonical definition. The functions that only a lift names are
+/// returned separately.
 fn canon_options(
     frame: &Frame<'_>,
     options: &[CanonicalOption],
-) -> Result<(CanonOptions<CoreFunc>, Option<CoreFunc>)> {
+) -> Result<(CanonOptions<CoreFunc>, LiftFunctions)> {
     let mut canon = CanonOptions {
         domain: frame.domain,
         string_encoding: StringEncoding::Utf8,
         memory: None,
         realloc: None,
+        is_async: false,
     };
-    let mut post_return = None;
+    let mut functions = LiftFunctions::default();
     let func = |index: u32| Some(frame.core_funcs[index as usize]);
     for option in options {
         match *option {
@@ -207,12 +334,9 @@ fn canon_options(
                 canon.memory = Some(frame.core_memories[index as usize])
             }
             CanonicalOption::Realloc(index) => canon.realloc = func(index),
-            CanonicalOption::PostReturn(index) => post_return = func(index),
-            CanonicalOption::Async | CanonicalOption::Callback(_) => {
-                bail!(unsupported!(
-                    "the canonical option `async` is not supported yet"
-                ))
-            }
+            CanonicalOption::PostReturn(index) => functions.post_return = func(index),
+            CanonicalOption::Async => canon.is_async = true,
+            CanonicalOption::Callback(index) => functions.callback = func(index),
             CanonicalOption::CoreType(_) | CanonicalOption::Gc => {
                 bail!(unsupported!(
                     "the canonical option `gc` is not supported yet"
@@ -220,7 +344,7 @@ fn canon_options(
             }
         }
     }
-    Ok((canon, post_return))
+    Ok((canon, functions))
 }
 
 /// Returns the name of a canonical built-in that is not supported.

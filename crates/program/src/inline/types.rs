@@ -8,7 +8,7 @@ use super::Budget;
 use super::items::{Exports, Item, TypeItem};
 use anyhow::{Context, Result, bail};
 use mintage_environ::component::{ComponentTypes, FuncType, InterfaceType, Record, Variant};
-use mintage_environ::{FuncTypeId, ResourceId, unsupported};
+use mintage_environ::{FuncTypeId, ResourceId};
 use std::collections::HashMap;
 use wasmparser::PrimitiveValType;
 use wasmparser::component_types::{
@@ -149,6 +149,22 @@ impl<'p> TypeScope<'p> {
             .context("a resource type is used without a definition (a bug in Mintage)")
     }
 
+    /// Converts a value type as a definition writes it.
+    pub fn written_value(
+        &mut self,
+        ty: wasmparser::ComponentValType,
+        types: &mut ComponentTypes,
+        budget: &mut Budget,
+    ) -> Result<InterfaceType> {
+        match ty {
+            wasmparser::ComponentValType::Primitive(ty) => Ok(primitive(ty)),
+            wasmparser::ComponentValType::Type(index) => {
+                let id = self.types.component_defined_type_at(index);
+                self.defined(id, types, budget)
+            }
+        }
+    }
+
     fn value(
         &mut self,
         ty: ComponentValType,
@@ -249,11 +265,13 @@ impl<'p> TypeScope<'p> {
                 let element = self.value(*element, types, budget)?;
                 types.intern_fixed_length_list(element, *length)
             }
-            ComponentDefinedType::Future { .. } => {
-                bail!(unsupported!("future types are not supported yet"))
+            ComponentDefinedType::Future { ty, .. } => {
+                let value = self.optional(*ty, types, budget)?;
+                types.intern_future(value)
             }
-            ComponentDefinedType::Stream { .. } => {
-                bail!(unsupported!("stream types are not supported yet"))
+            ComponentDefinedType::Stream { ty, .. } => {
+                let element = self.optional(*ty, types, budget)?;
+                types.intern_stream(element)
             }
         };
         self.converted.insert(id, ty);

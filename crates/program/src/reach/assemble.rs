@@ -30,6 +30,7 @@ pub(super) fn program<'a>(
         lowers,
         adapters,
         canons,
+        mut concurrent,
         reachable,
         keys,
     } = numbered;
@@ -65,6 +66,16 @@ pub(super) fn program<'a>(
 
     let mut interface = self::interface(interface, &shape, &keys);
     interface.lowers = lowers;
+    let tasks = interface.lifts.values();
+    interface.lift_tasks = tasks
+        .map(|lift| concurrent.task(&interface.types, lift))
+        .collect();
+    interface.tasks = concurrent.tasks;
+    interface.concurrent_domains = concurrent.domains.into_iter().collect();
+    interface.return_shapes = concurrent.return_shapes.into_iter().collect();
+    interface.end_ops = concurrent.end_ops;
+    interface.copies = concurrent.copies;
+    interface.thread_starts = concurrent.thread_starts.into_iter().collect();
     for resource in interface.resources.values_mut() {
         if let Resource::Defined { dtor, .. } = resource {
             *dtor = dtor.filter(|callee| reachable.binary_search(&callee.key).is_ok());
@@ -110,6 +121,7 @@ pub(super) fn program<'a>(
         interface,
         adapters,
         canons,
+        end_canons: concurrent.end_canons,
         reachable,
     })
 }
@@ -164,6 +176,13 @@ fn interface(inlined: InlinedInterface<'_>, shape: &Shape, keys: &Keys) -> Compo
         lowers: IndexVec::new(),
         resources: resources.collect(),
         lifts: lifts.collect(),
+        lift_tasks: IndexVec::new(),
+        tasks: IndexVec::new(),
+        concurrent_domains: Vec::new(),
+        return_shapes: Vec::new(),
+        end_ops: IndexVec::new(),
+        copies: Vec::new(),
+        thread_starts: Vec::new(),
         exports,
         annotated_imports,
         annotated_exports,
@@ -336,6 +355,12 @@ fn entries(interface: &ComponentInterface) -> Vec<SigId> {
             .into_iter()
             .flatten()
     });
+    let tasks = interface
+        .lift_tasks
+        .values()
+        .chain(interface.tasks.values());
+    let callbacks = tasks.flatten().filter_map(|task| task.callback);
+
     let reallocs = interface
         .lowers
         .values()
@@ -366,7 +391,9 @@ fn entries(interface: &ComponentInterface) -> Vec<SigId> {
         .chain(starts)
         .chain(core)
         .chain(dtors)
+        .chain(callbacks)
         .map(|callee| callee.sig)
+        .chain(interface.thread_starts.iter().copied())
         .collect();
     signatures.into_iter().collect()
 }

@@ -161,8 +161,10 @@ impl<'g, 'a> Graph<'g, 'a> {
             }
             Trampoline::Canon(builtin) => {
                 options(&builtin.options, visit);
-                if let CanonOp::ResourceDrop(resource) = builtin.op {
-                    self.dtor(resource, visit);
+                match builtin.op {
+                    CanonOp::ResourceDrop(resource) => self.dtor(resource, visit),
+                    CanonOp::ThreadNewIndirect(table, _) => visit(Node::Table(table)),
+                    _ => {}
                 }
             }
             Trampoline::Unsupported { .. } => {}

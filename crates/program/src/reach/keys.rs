@@ -1,8 +1,10 @@
 //! The keys of core functions: numbers for the canonical definitions that are reachable.
 
+use super::concurrent::Concurrent;
 use super::walk::Reached;
 use crate::inline::{CoreFunc, FuncDef, Inlined, Trampoline, TrampolineId};
 use crate::ir::{Adapter, CanonBuiltin, CoreInstance};
+use anyhow::Result;
 use mintage_environ::component::{CoreCallee, LoweredImport};
 use mintage_environ::{AdapterId, CanonId, FuncIndex, FuncKey, IndexVec, LowerId};
 
@@ -11,6 +13,7 @@ pub(super) struct Numbered {
     pub lowers: IndexVec<LowerId, LoweredImport>,
     pub adapters: IndexVec<AdapterId, Adapter>,
     pub canons: IndexVec<CanonId, CanonBuiltin>,
+    pub concurrent: Concurrent,
     /// The keys of all reachable functions, in order.
     pub reachable: Vec<FuncKey>,
     pub keys: Keys,
@@ -39,7 +42,10 @@ impl Keys {
 }
 
 impl Numbered {
-    pub fn new(inlined: &Inlined<'_>, reached: &Reached) -> Numbered {
+    /// # Errors
+    ///
+    /// If there are too many functions that copy values of streams and futures.
+    pub fn new(inlined: &Inlined<'_>, reached: &Reached) -> Result<Numbered> {
         let mut lowers: IndexVec<LowerId, LoweredImport<CoreFunc>> = IndexVec::new();
         let mut adapters: IndexVec<AdapterId, Adapter<CoreFunc>> = IndexVec::new();
         let mut canons: IndexVec<CanonId, CanonBuiltin<CoreFunc>> = IndexVec::new();
@@ -63,24 +69,40 @@ impl Numbered {
         });
         let keys = Keys(keys.collect());
 
+        let name = |func| keys.callee(func);
+        let lowers = lowers.into_values().map(|lower| lower.map(name));
+        let lowers: IndexVec<LowerId, LoweredImport> = lowers.collect();
+        let adapters = adapters.into_values().map(|adapter| adapter.map(name));
+        let adapters: IndexVec<AdapterId, Adapter> = adapters.collect();
+        let canons = canons.into_values().map(|builtin| builtin.map(name));
+        let canons: IndexVec<CanonId, CanonBuiltin> = canons.collect();
+        let concurrent = {
+            let interface = &inlined.interface;
+            Concurrent::new(
+                &interface.types,
+                &interface.signatures,
+                &interface.import_funcs,
+                &lowers,
+                &adapters,
+                &canons,
+            )?
+        };
+
         let functions = reached.functions.iter().flat_map(|(instance, functions)| {
             let functions = functions.iter().map(FuncIndex::from_u32);
             functions.map(move |func| FuncKey::CoreFunc { instance, func })
         });
         let trampolines = keys.0.values().copied().flatten();
         let mut reachable: Vec<FuncKey> = functions.chain(trampolines).collect();
+        reachable.extend(concurrent.functions());
         reachable.sort_unstable();
-
-        let name = |func| keys.callee(func);
-        let lowers = lowers.into_values().map(|lower| lower.map(name));
-        let adapters = adapters.into_values().map(|adapter| adapter.map(name));
-        let canons = canons.into_values().map(|builtin| builtin.map(name));
-        Numbered {
-            lowers: lowers.collect(),
-            adapters: adapters.collect(),
-            canons: canons.collect(),
+        Ok(Numbered {
+            lowers,
+            adapters,
+            canons,
+            concurrent,
             reachable,
             keys,
-        }
+        })
     }
 }

@@ -6,12 +6,14 @@
 //!                 -> walk::Reached         what the roots reach
 //!                 -> support::check        errors for what is reached and cannot be compiled
 //!                 -> keys::Numbered        keys of lowered imports, adapters and built-ins
+//!                 -> concurrent            what the runtime must know of tasks
 //!                 -> assemble::program     Program
 //! ```
 
 mod adapter_size;
 mod assemble;
 mod bit_set;
+mod concurrent;
 mod graph;
 mod keys;
 mod support;
@@ -36,6 +38,6 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, inlined: Inlined<'a>) -> Result<Prog
     let graph = Graph::new(&parsed, &inlined);
     let reached = Reached::compute(&graph)?;
     support::check(&graph, &reached)?;
-    let numbered = Numbered::new(&inlined, &reached);
+    let numbered = Numbered::new(&inlined, &reached)?;
     assemble::program(parsed, inlined, &reached, numbered)
 }

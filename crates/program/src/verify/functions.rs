@@ -57,6 +57,14 @@ impl Verifier<'_, '_> {
                     self.body(id, instance, &FunctionBody::new(reader))
                         .with_context(|| format!("{key}"))?;
                 }
+                FuncKey::Start(id) | FuncKey::Return(id) => {
+                    let task = interface.tasks.get(id).and_then(Option::as_ref);
+                    ensure!(task.is_some(), "{key} has no task");
+                }
+                FuncKey::Copy(id) => {
+                    let pair = interface.copies.get(id.as_u32() as usize);
+                    ensure!(pair.is_some(), "{key} does not exist");
+                }
                 FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is listed as reachable"),
             }
         }
@@ -65,6 +73,15 @@ impl Verifier<'_, '_> {
             "a lowered import is not reachable"
         );
         ensure!(adapted == adapters.len(), "an adapter is not reachable");
+        for (id, task) in interface.tasks.iter() {
+            let needed = task.iter().flat_map(|task| {
+                let returns = task.is_async.then_some(FuncKey::Return(id));
+                returns.into_iter().chain([FuncKey::Start(id)])
+            });
+            for key in needed {
+                ensure!(self.reachable.contains(&key), "{key} is not reachable");
+            }
+        }
         ensure!(
             builtins == canons.len(),
             "a canonical built-in is not reachable"

@@ -5,8 +5,8 @@ use super::Verifier;
 use crate::ir::{Adapter, CanonBuiltin, CanonOp, Program};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
-    CanonOptions, ComponentInterface, CoreItem, Export, Import, Initializer, LiftedFunc,
-    LoweredImport, Resource,
+    AsyncValue, CanonOptions, ComponentInterface, CoreItem, Export, Import, Initializer,
+    LiftedFunc, LoweredImport, Resource,
 };
 use mintage_environ::{Signature, ValType};
 use std::collections::HashSet;
@@ -128,8 +128,9 @@ impl Verifier<'_, '_> {
             "the host is given a 64-bit memory"
         );
         self.host_callee(lift.callee, lift.options.domain)?;
+        self.callback(lift)?;
         let index64 = self.index64(&lift.options);
-        let signature = types.core_signature(types.func(lift.ty), index64, false);
+        let signature = types.core_signature(types.func(lift.ty), index64, lift.abi());
         ensure!(
             signatures[lift.callee.sig] == signature,
             "the core function has another signature than {signature}"
@@ -142,6 +143,19 @@ impl Verifier<'_, '_> {
                 "post-return has another signature than {expected}"
             );
         }
+        Ok(())
+    }
+
+    fn callback(&self, lift: &LiftedFunc) -> Result<()> {
+        let Some(callback) = lift.callback else {
+            return Ok(());
+        };
+        self.host_callee(callback, lift.options.domain)?;
+        let expected = Signature::new(&[ValType::I32; 3], &[ValType::I32]);
+        ensure!(
+            self.program.interface.signatures[callback.sig] == expected,
+            "callback has another signature than {expected}"
+        );
         Ok(())
     }
 
@@ -159,8 +173,11 @@ impl Verifier<'_, '_> {
         );
         self.import(lower.import)?;
         let index64 = self.index64(&lower.options);
-        let signature =
-            types.core_signature(types.func(import_funcs[lower.import].ty), index64, true);
+        let signature = types.core_signature(
+            types.func(import_funcs[lower.import].ty),
+            index64,
+            lower.options.lower_abi(),
+        );
         ensure!(
             signatures.get(lower.sig) == Some(&signature),
             "the lowered signature is not {signature}"
@@ -183,13 +200,14 @@ impl Verifier<'_, '_> {
         self.options(lower, false)?;
         self.options(&lift.options, false)?;
         self.callee(lift.callee, lift.options.domain)?;
+        self.callback(lift)?;
         ensure!(lift.ty == *ty, "lift and lower have different types");
-        let lowered = types.core_signature(types.func(*ty), self.index64(lower), true);
+        let lowered = types.core_signature(types.func(*ty), self.index64(lower), lower.lower_abi());
         ensure!(
             signatures.get(*sig) == Some(&lowered),
             "the lowered signature is not {lowered}"
         );
-        let lifted = types.core_signature(types.func(*ty), self.index64(&lift.options), false);
+        let lifted = types.core_signature(types.func(*ty), self.index64(&lift.options), lift.abi());
         ensure!(
             signatures.get(lift.callee.sig) == Some(&lifted),
             "the core function has another signature than {lifted}"
@@ -261,8 +279,86 @@ impl Verifier<'_, '_> {
             );
         }
         let pointer = self.pointer(options);
-        let i32 = ValType::I32;
-        let (expected, needs_memory, needs_realloc) = match op {
+        let (i32, i64) = (ValType::I32, ValType::I64);
+        let types = &self.program.interface.types;
+        let payload = |value: AsyncValue| value.payload(types);
+        let size = |value| payload(value).map_or(0, |ty| types.abi(ty).size32);
+        let (expected, needs_memory, needs_realloc) = match *op {
+            CanonOp::BackpressureInc | CanonOp::BackpressureDec | CanonOp::TaskCancel => {
+                (Signature::new(&[], &[]), false, false)
+            }
+            CanonOp::TaskReturn(result) => (
+                types.task_return_signature(result, self.index64(options)),
+                false,
+                false,
+            ),
+            CanonOp::ContextGet(_) => {
+                let found = self.program.interface.signatures.get(*sig);
+                let is64 = found.is_some_and(|found| *found.results == [i64]);
+                let ty = if is64 { i64 } else { i32 };
+                (Signature::new(&[], &[ty]), false, false)
+            }
+            CanonOp::ContextSet(_) => {
+                let found = self.program.interface.signatures.get(*sig);
+                let is64 = found.is_some_and(|found| *found.params == [i64]);
+                let ty = if is64 { i64 } else { i32 };
+                (Signature::new(&[ty], &[]), false, false)
+            }
+            CanonOp::WaitableSetNew | CanonOp::ThreadIndex => {
+                (Signature::new(&[], &[i32]), false, false)
+            }
+            CanonOp::ThreadSuspend | CanonOp::ThreadYield => {
+                (Signature::new(&[], &[i32]), false, false)
+            }
+            CanonOp::WaitableSetWait | CanonOp::WaitableSetPoll => {
+                (Signature::new(&[i32, pointer], &[i32]), true, false)
+            }
+            CanonOp::WaitableSetDrop
+            | CanonOp::SubtaskDrop
+            | CanonOp::ThreadResumeLater
+            | CanonOp::DropReadable(_)
+            | CanonOp::DropWritable(_) => (Signature::new(&[i32], &[]), false, false),
+            CanonOp::WaitableJoin | CanonOp::Forward(_) => {
+                (Signature::new(&[i32; 2], &[]), false, false)
+            }
+            CanonOp::New(_) => (Signature::new(&[], &[i64]), false, false),
+            CanonOp::Read(value @ AsyncValue::Stream(_))
+            | CanonOp::Write(value @ AsyncValue::Stream(_)) => (
+                Signature::new(&[i32, pointer, pointer], &[pointer]),
+                size(value) > 0,
+                false,
+            ),
+            CanonOp::Read(value) | CanonOp::Write(value) => (
+                Signature::new(&[i32, pointer], &[i32]),
+                size(value) > 0,
+                false,
+            ),
+            CanonOp::SubtaskCancel
+            | CanonOp::CancelRead(_)
+            | CanonOp::CancelWrite(_)
+            | CanonOp::ThreadSuspendThenResume
+            | CanonOp::ThreadYieldThenResume
+            | CanonOp::ThreadSuspendThenPromote
+            | CanonOp::ThreadYieldThenPromote => (Signature::new(&[i32], &[i32]), false, false),
+            CanonOp::ThreadNewIndirect(table, start) => {
+                self.table(table, domain)?;
+                let start = self.program.interface.signatures.get(start);
+                let start = start.context("the signature of a thread's function does not exist")?;
+                ensure!(
+                    matches!(*start.params, [ValType::I32 | ValType::I64])
+                        && start.results.is_empty(),
+                    "a thread's function has the signature {start}"
+                );
+                let index = match self.program.shape.tables[table].index64 {
+                    true => i64,
+                    false => i32,
+                };
+                (
+                    Signature::new(&[index, start.params[0]], &[i32]),
+                    false,
+                    false,
+                )
+            }
             CanonOp::ResourceNew(_) | CanonOp::ResourceRep(_) => {
                 (Signature::new(&[i32], &[i32]), false, false)
             }
@@ -273,6 +369,10 @@ impl Verifier<'_, '_> {
             CanonOp::ErrorContextDebugMessage => (Signature::new(&[i32, pointer], &[]), true, true),
         };
         let name = op.name();
+        ensure!(
+            !options.is_async || op.may_be_async(),
+            "{name} has the option `async`"
+        );
         ensure!(
             !needs_memory || options.memory.is_some(),
             "{name} has no memory"

@@ -121,7 +121,11 @@ impl Verifier<'_, '_> {
                 Some(builtin) => (builtin.sig, builtin.options.domain),
                 None => bail!("{key} does not exist"),
             },
-            FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is not a WebAssembly function"),
+            FuncKey::Entry(_)
+            | FuncKey::Builtin(_)
+            | FuncKey::Start(_)
+            | FuncKey::Return(_)
+            | FuncKey::Copy(_) => bail!("{key} is not a WebAssembly function"),
         };
         ensure!(
             actual_sig == sig,

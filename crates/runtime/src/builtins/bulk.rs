@@ -18,11 +18,8 @@ pub fn memory_range(
     start: u64,
     len: u64,
 ) -> Result<*mut u8, Trap> {
-    let memory = data.memory(id).ok_or(Trap::MemoryOutOfBounds)?;
-    match start.checked_add(len) {
-        Some(end) if end <= memory.size => Ok(memory.base.wrapping_add(start as usize)),
-        _ => Err(Trap::MemoryOutOfBounds),
-    }
+    data.memory_range(id, start, len)
+        .ok_or(Trap::MemoryOutOfBounds)
 }
 
 /// Returns the address of `len` entries at `start` of a table, after a bounds check.

@@ -16,13 +16,14 @@ pub use bulk::{init_memory, init_table};
 use crate::arch::{self, Suspendable};
 use crate::component::error_context::{decode_beginning, string_place};
 use crate::component::handles::HandleError;
+use crate::concurrent::{self, Failed};
 use crate::entry::{AskToGoOn, GrowMemory, GrowTable, Raise, Throw};
 use crate::gc;
 use crate::instance::InstanceData;
 use bulk::{copy_table, fill_table, memory_range, part};
 use mintage_environ::builtin::RAISE_SLOT;
-use mintage_environ::component::StringEncoding;
-use mintage_environ::{CallId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
+use mintage_environ::component::{AsyncValue, StringEncoding};
+use mintage_environ::{CallId, DomainId, ElemId, MemoryId, ResourceId, SigId, TableId, Trap};
 use std::ptr;
 
 /// The addresses of all builtins.
@@ -53,6 +54,9 @@ macro_rules! rust_type {
         rust_type!($ty)
     };
     (Fallible($ty:ident)) => {
+        u64
+    };
+    (Suspending($ty:ident)) => {
         u64
     };
     (Growth) => {
@@ -119,6 +123,42 @@ mod entry_points {
         // used.
         unsafe { std::mem::transmute::<Suspendable, CheckIn>(stub) }
     };
+
+    /// Defines builtins that may wait, by the stub with their hook.
+    macro_rules! suspending {
+        ($($name:ident($($param:ident: $ty:ty),*) = $hook:ty;)*) => {$(
+            #[allow(non_upper_case_globals, reason = "named as the row of the table")]
+            pub const $name: unsafe extern "C" fn(*mut u8, $($ty),*) -> u64 = {
+                type Function = unsafe extern "C" fn(*mut u8, $($ty),*) -> u64;
+                let stub: Suspendable = arch::suspendable::<$hook>;
+                // SAFETY: integers and pointers are passed alike, and the hook uses as many.
+                unsafe { std::mem::transmute::<Suspendable, Function>(stub) }
+            };
+        )*};
+    }
+
+    suspending! {
+        call_task(adapter: u32, words: u64) = concurrent::CallTask;
+        task_return(domain: u32, shape: u32, words: u64) = concurrent::ReturnTask;
+        subtask_cancel(domain: u32, handle: u32, is_async: u32) = concurrent::CancelSubtask;
+        waitable_set_wait(place: u64, set: u32, pointer: u64) = concurrent::WaitForSet;
+        end_copy(end: u64, pointer: u64, length: u64) = concurrent::CopyEnd;
+        end_cancel(end: u64, value: u32, flags: u32) = concurrent::CancelCopy;
+        thread_switch(domain: u32, kind: u32, thread: u32) = concurrent::SwitchThread;
+    }
+
+    /// Encodes a result for the trampoline: zero, or the code of a trap.
+    fn done(data: &InstanceData, result: Result<(), Failed>) -> u32 {
+        result.map_or_else(|failed| failed.code(data), |()| 0)
+    }
+
+    /// Encodes a result for the trampoline: a number, or the code of a trap in the high half.
+    fn number(data: &InstanceData, result: Result<u32, Failed>) -> u64 {
+        match result {
+            Ok(number) => number.into(),
+            Err(failed) => u64::from(failed.code(data)) << 32,
+        }
+    }
 
     pub use super::transcode::*;
 
@@ -299,6 +339,74 @@ mod entry_points {
                 let context = handles.error_context(types, source, index)?;
                 handles.add_error_context(target, context)
             }))
+        }
+        enter_task(data, domain: u32) -> u64 {
+            number(data, concurrent::enter_task(data, DomainId::from_u32(domain)))
+        }
+        exit_task(data, _task: u32) -> u32 {
+            done(data, concurrent::exit_task(data))
+        }
+        task_cancel(data, domain: u32) -> u32 {
+            done(data, concurrent::cancel_task(data, DomainId::from_u32(domain)))
+        }
+        backpressure(data, domain: u32, delta: u32) -> u32 {
+            let domain = DomainId::from_u32(domain);
+            done(data, concurrent::add_backpressure(data, domain, delta as i32))
+        }
+        context_get(data, _domain: u32, slot: u32) -> u64 {
+            concurrent::context(data, slot)
+        }
+        context_set(data, _domain: u32, slot: u32, value: u64) -> u32 {
+            done(data, concurrent::set_context(data, slot, value))
+        }
+        subtask_drop(data, domain: u32, index: u32) -> u32 {
+            done(data, concurrent::drop_subtask(data, DomainId::from_u32(domain), index))
+        }
+        waitable_set_new(data, domain: u32) -> u64 {
+            number(data, concurrent::new_set(data, DomainId::from_u32(domain)))
+        }
+        waitable_set_poll(data, place: u64, set: u32, pointer: u64) -> u64 {
+            number(data, concurrent::poll_set(data, place, set, pointer))
+        }
+        waitable_set_drop(data, domain: u32, set: u32) -> u32 {
+            done(data, concurrent::drop_set(data, DomainId::from_u32(domain), set))
+        }
+        waitable_join(data, domain: u32, waitable: u32, set: u32) -> u32 {
+            done(data, concurrent::join(data, DomainId::from_u32(domain), waitable, set))
+        }
+        end_new(data, domain: u32, value: u32, writable: u64) -> u64 {
+            let (domain, value) = (DomainId::from_u32(domain), AsyncValue::from_u32(value));
+            let made = concurrent::new_ends(data, domain, value);
+            number(data, made.map(|[readable, writer]| {
+                let place = ptr::with_exposed_provenance_mut::<u32>(writable as usize);
+                // SAFETY: machine code passes the address of a word in its frame.
+                unsafe { place.write(writer) };
+                readable
+            }))
+        }
+        end_drop(data, end: u64, value: u32, flags: u32) -> u32 {
+            done(data, concurrent::drop_end(data, end, AsyncValue::from_u32(value), flags))
+        }
+        end_forward(data, domain: u32, value: u32, readable: u32, writable: u32) -> u32 {
+            let (domain, value) = (DomainId::from_u32(domain), AsyncValue::from_u32(value));
+            // SAFETY: machine code of the current activation has called this.
+            done(data, unsafe { concurrent::forward(data, domain, value, readable, writable) })
+        }
+        transfer_end(data, src_domain: u32, dst_domain: u32, value: u32, index: u32) -> u64 {
+            let [source, target] = [src_domain, dst_domain].map(DomainId::from_u32);
+            let value = AsyncValue::from_u32(value);
+            number(data, concurrent::transfer_end(data, source, target, value, index))
+        }
+        thread_index(data, _domain: u32) -> u64 {
+            number(data, concurrent::thread_index(data))
+        }
+        thread_new(data, domain: u32, table: u32, sig: u32, index: u64, argument: u64) -> u64 {
+            let (domain, table) = (DomainId::from_u32(domain), TableId::from_u32(table));
+            let sig = SigId::from_u32(sig);
+            number(data, concurrent::new_thread(data, domain, table, sig, index, argument))
+        }
+        thread_resume_later(data, domain: u32, thread: u32) -> u32 {
+            done(data, concurrent::resume_later(data, DomainId::from_u32(domain), thread))
         }
         enter_call(data) -> u32 {
             data.with_handles(|handles, _| handles.enter()).as_u32()

@@ -4,8 +4,8 @@ use crate::sys::mmap::FileMapping;
 use anyhow::{Context, Result, anyhow, ensure};
 use hashbrown::HashMap;
 use mintage_artifact::Artifact;
-use mintage_environ::FuncKey;
 use mintage_environ::component::{CoreCallee, CoreItem, Initializer, Resource};
+use mintage_environ::{CopyId, FuncKey};
 
 /// A core function that can be called: pointers into mapped code. They are valid while the
 /// [`Code`](super::Code) lives.
@@ -68,7 +68,7 @@ unsafe impl Sync for Callees {}
 
 impl Callees {
     /// Resolves everything that the interface names: lifts with their options, `realloc`s of
-    /// lowers, start functions, core exports and destructors.
+    /// lowers, start functions, core exports, destructors, and the functions of tasks.
     pub fn resolve(artifact: &Artifact<FileMapping>, text: &Text) -> Result<Callees> {
         let interface = &artifact.metadata().interface;
         let lifts = interface
@@ -96,44 +96,74 @@ impl Callees {
             Resource::Imported { .. } => None,
         });
 
+        let tasks = interface
+            .lift_tasks
+            .values()
+            .chain(interface.tasks.values());
+        let callbacks = tasks.map(|task| task.as_ref().and_then(|task| task.callback));
+
         let keys = artifact
             .key_table()
             .context("the artifact has no key table")?;
         let mut pointers = HashMap::new();
+        let mut resolve = |key| {
+            if let hashbrown::hash_map::Entry::Vacant(vacant) = pointers.entry(key) {
+                let range = keys
+                    .get(key)
+                    .with_context(|| format!("the artifact has no code for {key}"))?;
+                ensure!(
+                    range.end as usize <= text.len,
+                    "{key} lies outside the artifact's text"
+                );
+                // SAFETY: the offset is within the text.
+                vacant.insert(unsafe { text.base.add(range.start as usize) });
+            }
+            Ok(())
+        };
         for callee in lifts
             .chain(lowers)
             .chain(starts)
             .chain(exports)
             .chain(dtors)
+            .chain(callbacks)
             .flatten()
         {
-            for key in [callee.key, FuncKey::Entry(callee.sig)] {
-                if let hashbrown::hash_map::Entry::Vacant(vacant) = pointers.entry(key) {
-                    let range = keys
-                        .get(key)
-                        .with_context(|| format!("the artifact has no code for {key}"))?;
-                    ensure!(
-                        range.end as usize <= text.len,
-                        "{key} lies outside the artifact's text"
-                    );
-                    // SAFETY: the offset is within the text.
-                    vacant.insert(unsafe { text.base.add(range.start as usize) });
-                }
+            resolve(callee.key)?;
+            resolve(FuncKey::Entry(callee.sig))?;
+        }
+        for &sig in &interface.thread_starts {
+            resolve(FuncKey::Entry(sig))?;
+        }
+        for (id, task) in interface.tasks.iter() {
+            let Some(task) = task else { continue };
+            resolve(FuncKey::Start(id))?;
+            if task.is_async {
+                resolve(FuncKey::Return(id))?;
             }
+        }
+        for id in 0..interface.copies.len() as u32 {
+            resolve(FuncKey::Copy(CopyId::from_u32(id)))?;
         }
         Ok(Callees(pointers))
     }
 
-    pub fn get(&self, callee: CoreCallee) -> Result<Callee> {
-        let pointer = |key| {
-            self.0
-                .get(&key)
-                .copied()
-                .ok_or_else(|| anyhow!("the component's interface does not name {key}"))
-        };
+    /// Returns a function that is called as an entry trampoline is.
+    pub fn routine(&self, key: FuncKey) -> Result<Callee> {
         Ok(Callee {
-            func: pointer(callee.key)?,
-            entry: pointer(FuncKey::Entry(callee.sig))?,
+            func: std::ptr::null(),
+            entry: self.pointer(key)?,
+        })
+    }
+
+    fn pointer(&self, key: FuncKey) -> Result<*const u8> {
+        let pointer = self.0.get(&key).copied();
+        pointer.ok_or_else(|| anyhow!("the component's interface does not name {key}"))
+    }
+
+    pub fn get(&self, callee: CoreCallee) -> Result<Callee> {
+        Ok(Callee {
+            func: self.pointer(callee.key)?,
+            entry: self.pointer(FuncKey::Entry(callee.sig))?,
         })
     }
 }

@@ -17,7 +17,7 @@ use mintage_artifact::{Artifact, Check, Metadata, PAGE};
 use mintage_environ::component::{ComponentInterface, CoreCallee};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
-    ArtifactFault, ErrorKind, ObjectTypeId, Printable, Target, Tunables, artifact,
+    ArtifactFault, ErrorKind, FuncKey, ObjectTypeId, Printable, SigId, Target, Tunables, artifact,
 };
 use std::fs::File;
 use std::path::Path;
@@ -255,6 +255,22 @@ impl Code {
     /// If the interface does not name it.
     pub fn callee(&self, callee: CoreCallee) -> Result<Callee> {
         self.callees.get(callee)
+    }
+
+    /// Returns a function of the component that is called as an entry trampoline is.
+    pub(crate) fn routine(&self, key: FuncKey) -> Result<Callee> {
+        self.callees.routine(key)
+    }
+
+    /// Returns the function of signature `sig` at an offset of the text, as tables have it.
+    pub(crate) fn callee_at(&self, offset: u32, sig: SigId) -> Result<Callee> {
+        let func = self.text.address(offset);
+        let func = func.context("a table has a function outside of the text")?;
+        let entry = self.callees.routine(FuncKey::Entry(sig))?;
+        Ok(Callee {
+            func: std::ptr::with_exposed_provenance(func),
+            ..entry
+        })
     }
 
     /// Returns the list of data segments for the control blocks.

@@ -141,6 +141,13 @@ pub fn prepare_thread() {
     let _ = unsafe { (*thread()).prepare() };
 }
 
+/// Returns the stack limit of the innermost call of this thread, if that is one into the instance.
+pub fn current_stack_limit(data: &InstanceData) -> Option<u64> {
+    // SAFETY: this thread runs, and its calls are under way.
+    let innermost = unsafe { (*thread()).current.get().as_ref() }?;
+    ptr::eq(innermost.data, data).then_some(innermost.stack_limit)
+}
+
 /// Returns whether the innermost call of this thread is the only one into the instance.
 pub fn is_only_call(data: &InstanceData) -> bool {
     // SAFETY: this thread runs, and its calls are under way.

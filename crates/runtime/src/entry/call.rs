@@ -205,6 +205,11 @@ pub fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
 #[inline(never)]
 pub unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Stopped> {
     data.poisoned.set(true);
+    if let Some(inner) = data.stopped.take()
+        && let Ok(inner) = inner.downcast::<Stopped>()
+    {
+        return Err(*inner);
+    }
     let current = data.current();
     // SAFETY: as the caller promises.
     let frames = unsafe { activation.frames.assume_init_ref() };

@@ -15,12 +15,12 @@ mod suspend;
 mod trap;
 pub mod unwind;
 
-pub use activation::prepare_thread;
+pub use activation::{current_stack_limit, prepare_thread};
 pub use backtrace::backtrace;
 pub use call::{call, call_confined};
 pub use fault::Raise;
 pub use host::HostCall;
 pub use questions::{AskLimiter, AskToGoOn, GrowMemory, GrowTable};
-pub use suspend::SuspendableCall;
+pub use suspend::{Record, RunningRecord, SuspendableCall};
 pub use trap::{Backtrace, Frame, Stopped, TrapReport};
 pub use unwind::Throw;

@@ -65,6 +65,8 @@ pub enum Wait {
     Host(HostFuture),
     /// The permission for growth, which follows.
     Growth(LaterPermit, GrowthRequest),
+    /// Nothing more: the function returns this.
+    Over(u64),
 }
 
 impl Wait {
@@ -94,6 +96,7 @@ impl Wait {
                 }
                 Err(permit) => Err(Wait::Growth(permit, request)),
             },
+            Wait::Over(result) => Ok(result),
         }
     }
 }
@@ -163,13 +166,22 @@ impl RunningRecord {
     /// The result goes to the stub that machine code has called in the call's activation, which is
     /// the innermost of this thread.
     pub unsafe fn suspend(self, wait: Wait) -> MaySuspend {
+        // SAFETY: the record lives while the call is under way (`of_call`).
+        unsafe { (*self.0.as_ptr()).wait = Some(wait) };
+        // SAFETY: as the caller promises.
+        unsafe { self.suspend_thread() }
+    }
+
+    /// Suspends the call until it is [resumed](SuspendableCall::resume).
+    ///
+    /// # Safety
+    ///
+    /// As [`suspend`](Self::suspend).
+    pub unsafe fn suspend_thread(self) -> MaySuspend {
         let record = self.0.as_ptr();
         // SAFETY: the record lives while the call is under way (`of_call`). The machine code of its
         // activation runs on the stack below it.
-        unsafe {
-            (*record).wait = Some(wait);
-            MaySuspend::suspend(&raw mut (*record).point)
-        }
+        unsafe { MaySuspend::suspend(&raw mut (*record).point) }
     }
 }
 
@@ -275,7 +287,36 @@ impl SuspendableCall {
         unsafe { (*self.record.as_ptr()).wait = None };
     }
 
-    /// Returns whether the call waits for a host function.
+    /// Makes the next poll go on: the function that suspended the call by
+    /// [`suspend_thread`](RunningRecord::suspend_thread) returns `result`.
+    pub fn resume(&mut self, result: u64) {
+        // SAFETY: the record is the call's own, on a stack that it keeps.
+        unsafe { (*self.record.as_ptr()).wait = Some(Wait::Over(result)) };
+    }
+
+    /// Returns whether the call waits for the host.
+    pub fn waits_for_host(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.record.as_ptr()).wait.is_some() }
+    }
+
+    /// Returns the stack limit of the call.
+    pub fn stack_limit(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { (*self.record.as_ptr()).activation.stack_limit }
+    }
+
+    /// Sets the pointer for host functions.
+    ///
+    /// # Safety
+    ///
+    /// It is what [`new`](Self::new) demands, from now on. The call does not run.
+    pub unsafe fn set_host(&mut self, host: NonNull<()>) {
+        // SAFETY: as above.
+        unsafe { (*self.record.as_ptr()).suspending.host = host };
+    }
+
+    /// Returns whether the call is suspended.
     pub fn is_suspended(&self) -> bool {
         self.state() == State::Suspended
     }

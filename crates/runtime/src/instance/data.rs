@@ -15,7 +15,8 @@ use mintage_environ::layout::{HeadSlot, HeapLayout};
 use mintage_environ::{
     ControlBlock, DomainId, FuelWords, MemoryId, ObjectTypeId, TableId, Tunables,
 };
-use std::cell::{Cell, RefCell};
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -87,11 +88,21 @@ pub struct InstanceData {
     /// Whether the instance's state depends on the host: on an answer of a host function, or on
     /// refused growth.
     pub depends_on_host: Cell<bool>,
+    /// Tasks and threads. Made when they are first needed.
+    pub concurrent: OnceCell<Box<dyn Threads>>,
+    /// Why another thread was stopped, while it is passed on to the call that ran it.
+    pub stopped: Cell<Option<Box<dyn Any + Send>>>,
     /// The context pointer of each domain. The list is in `slab`.
     contexts: NonNull<[*mut u8]>,
     /// The array of builtins, for the control blocks.
     builtins: *const usize,
     slab: PooledSlab,
+}
+
+/// The tasks and threads of an instance, which the folder `concurrent` knows.
+pub trait Threads: Any + Send {
+    /// Returns whether there is no task, thread, waitable or set.
+    fn are_idle(&self) -> bool;
 }
 
 /// The present state of a memory. Memories never move.
@@ -167,6 +178,8 @@ impl InstanceData {
                 user: Cell::new(0),
                 faults: Cell::new(None),
                 depends_on_host: Cell::new(false),
+                concurrent: OnceCell::new(),
+                stopped: Cell::new(None),
                 contexts: slab.contexts(),
                 builtins,
                 slab,
@@ -181,6 +194,11 @@ impl InstanceData {
     ///
     /// `create` made the instance, and no one uses it any more.
     pub unsafe fn destroy(data: NonNull<InstanceData>) {
+        // Threads that wait refer to the instance when they are dropped.
+        //
+        // SAFETY: as the caller promises.
+        let threads = unsafe { (*data.as_ptr()).concurrent.take() };
+        drop(threads);
         // SAFETY: `create` leaked a box. Its contents are moved out here before it is a box again.
         let (data, room): (_, Box<MaybeUninit<InstanceData>>) =
             unsafe { (data.read(), Box::from_raw(data.as_ptr().cast())) };
@@ -281,6 +299,14 @@ impl InstanceData {
         self.slab.contains(address)
     }
 
+    /// Sets the stack limit of all component instances, since any of them may go on.
+    pub fn set_stack_limit(&self, limit: u64) {
+        for &ctx in self.contexts() {
+            // SAFETY: the control block lives as long as the instance.
+            unsafe { (*control_block(ctx)).stack_limit = limit };
+        }
+    }
+
     /// Returns the context pointer of a domain.
     ///
     /// # Panics
@@ -314,9 +340,16 @@ impl InstanceData {
         )
     }
 
+    /// Returns whether no task, thread, waitable or set is left.
+    pub fn is_idle(&self) -> bool {
+        self.concurrent
+            .get()
+            .is_none_or(|threads| threads.are_idle())
+    }
+
     /// Returns whether the instance's whole state is in its slab and depends on the component only.
     pub fn is_all_in_slab(&self) -> bool {
-        !self.depends_on_host.get() && self.handles.borrow().are_unused()
+        !self.depends_on_host.get() && self.handles.borrow().are_unused() && self.is_idle()
     }
 
     /// Returns the sizes of memories, tables and GC heaps.
@@ -423,6 +456,17 @@ impl InstanceData {
         let ctx = self.ctx(layout.domain);
         let size = ctx.wrapping_offset(layout.size_slot as isize);
         Some((ctx.wrapping_add(layout.offset as usize), size.cast()))
+    }
+
+    /// Returns the address of `len` bytes at `start` of a memory, or `None` if they are out of
+    /// bounds.
+    #[inline]
+    pub fn memory_range(&self, id: MemoryId, start: u64, len: u64) -> Option<*mut u8> {
+        let memory = self.memory(id)?;
+        match start.checked_add(len) {
+            Some(end) if end <= memory.size => Some(memory.base.wrapping_add(start as usize)),
+            _ => None,
+        }
     }
 
     /// Returns a table, if the component has it.

@@ -1,6 +1,7 @@
 //! [`HostTable`]: the host functions that machine code calls.
 
 use crate::code::Code;
+use crate::fiber::StackPool;
 use anyhow::{Result, ensure};
 use mintage_environ::HostImport;
 use std::any::Any;
@@ -53,6 +54,8 @@ pub struct HostTable {
     imports: Box<[HostImport]>,
     code: Arc<Code>,
     may_suspend: bool,
+    /// The stacks of calls that can be suspended.
+    stacks: Arc<StackPool>,
     _owners: Box<[HostFunc]>,
 }
 
@@ -66,13 +69,17 @@ impl HostTable {
     /// [`ComponentInterface::lowers`](mintage_environ::component::ComponentInterface), then the
     /// destructors in the order of
     /// [`host_resources`](mintage_environ::component::ComponentInterface::host_resources). A
-    /// destructor's argument is the representation.
+    /// destructor's argument is the representation. `stacks` is for calls that can be suspended.
     ///
     /// # Errors
     ///
     /// If there is not exactly one function for each lowered import, with as many words as its
     /// signature needs, and one with one word for each resource type of the host.
-    pub fn new(code: &Arc<Code>, funcs: Vec<HostFunc>) -> Result<Arc<HostTable>> {
+    pub fn new(
+        code: &Arc<Code>,
+        funcs: Vec<HostFunc>,
+        stacks: &Arc<StackPool>,
+    ) -> Result<Arc<HostTable>> {
         let interface = code.interface();
         let expected = interface.lowers.len() + interface.host_resources().count();
         ensure!(
@@ -100,6 +107,7 @@ impl HostTable {
             imports,
             code: code.clone(),
             may_suspend: funcs.iter().any(|func| func.may_suspend),
+            stacks: stacks.clone(),
             _owners: funcs.into(),
         }))
     }
@@ -107,6 +115,11 @@ impl HostTable {
     /// Returns the code that the table belongs to.
     pub fn code(&self) -> &Arc<Code> {
         &self.code
+    }
+
+    /// Returns the stacks of calls that can be suspended.
+    pub fn stacks(&self) -> &Arc<StackPool> {
+        &self.stacks
     }
 
     /// Returns whether a call of a guest that has these functions may be suspended.

@@ -38,8 +38,8 @@ impl Instance {
     /// # Errors
     ///
     /// If a call into the instance was stopped, the instance has handles (which mean nothing to
-    /// another instance), its contents are too large or too scattered, or the system gives no
-    /// memory for them.
+    /// another instance), tasks of it are under way, its contents are too large or too scattered, or
+    /// the system gives no memory for them.
     pub fn snapshot(&mut self) -> Result<Arc<Code>> {
         let data = self.data();
         ensure!(
@@ -50,6 +50,11 @@ impl Instance {
             data.handles.borrow().are_empty(),
             "the instance holds handles of resources or error contexts, which other instances \
              could not use; have the guest drop them before"
+        );
+        ensure!(
+            data.is_idle(),
+            "tasks of the instance are under way, or it has waitable sets, streams or futures, \
+             which other instances could not use; have them end before"
         );
         let image = capture(data)?.with_context(|| {
             limit!(

@@ -7,7 +7,7 @@ use mintage_environ::component::{CoreCallee, CoreItem};
 use mintage_environ::{DomainId, MemoryId, TableId, Trap, Tunables};
 use mintage_runtime::{
     Code, Current, HostAccess, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits,
-    LoadCheck, Pool, PoolConfig, Stopped, StoreState, StoreWords, TrapReport, call,
+    LoadCheck, Pool, PoolConfig, StackPool, Stopped, StoreState, StoreWords, TrapReport, call,
     run_initializers,
 };
 use std::ptr::{self, NonNull};
@@ -82,7 +82,8 @@ where
     F: Fn(HostCall<'_>) -> anyhow::Result<()> + Send + Sync + 'static,
 {
     let function = HostFunc::new(1, function);
-    HostTable::new(code, vec![function; code.interface().lowers.len()]).unwrap()
+    let functions = vec![function; code.interface().lowers.len()];
+    HostTable::new(code, functions, &stacks()).unwrap()
 }
 
 pub fn instantiate(code: &Arc<Code>) -> Instance {
@@ -116,6 +117,11 @@ pub fn new_instance(
     let code = table.code();
     // SAFETY: the store's state is never freed, and no other instance uses it.
     unsafe { mintage_runtime::instantiate(code, code.image(), table, limits, 7, store(words)) }
+}
+
+/// Returns stacks for calls that can be suspended.
+pub fn stacks() -> Arc<StackPool> {
+    StackPool::new(0, 512 << 10, &PoolConfig::new())
 }
 
 /// Returns the state of a new store, which is never freed.

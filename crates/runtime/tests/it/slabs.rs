@@ -562,7 +562,7 @@ fn mismatched_artifacts_are_refused() {
 #[test]
 fn host_tables_are_of_one_component() {
     let (first, second) = (code(GROWING), code(GROWING));
-    let table = HostTable::new(&first, Vec::new()).unwrap();
+    let table = HostTable::new(&first, Vec::new(), &stacks()).unwrap();
     for (code, image) in [(&second, second.image()), (&first, second.image())] {
         let (limits, words) = (Limits::default(), StoreWords::default());
         // SAFETY: the store's state is never freed.
@@ -574,7 +574,7 @@ fn host_tables_are_of_one_component() {
         assert!(error.contains("another component"), "{error}");
     }
     let needy = code_with_host(r#"(func (export "call") (result i32) (call $f (i32.const 1)))"#);
-    let error = HostTable::new(&needy, Vec::new())
+    let error = HostTable::new(&needy, Vec::new(), &stacks())
         .err()
         .unwrap()
         .to_string();

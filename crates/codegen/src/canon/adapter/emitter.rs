@@ -5,14 +5,17 @@
 //! serves 32-bit and 64-bit memories.
 
 use super::value::{Destination, Place, Source};
-use crate::emit::{self, Declarations, Input, Region, Values, control_block, trap_code};
+use crate::emit::{
+    self, Declarations, FunctionEmitter, Input, Region, Values, control_block, trap_code,
+};
 use crate::metering::{self, Meter};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
 use mintage_environ::component::{
-    CanonOptions, CanonicalAbi, ComponentTypes, CoreCallee, InterfaceType, StringEncoding,
+    AsyncValue, CanonOptions, CanonicalAbi, ComponentTypes, CoreCallee, InterfaceType,
+    StringEncoding,
 };
 use mintage_environ::{Builtin, DomainId, MemoryId, Trap};
 
@@ -91,6 +94,17 @@ impl<'a, 'f, 'b> AdapterEmitter<'a, 'f, 'b> {
             src,
             dst,
         })
+    }
+
+    /// Starts the body of a function of its own, in place of `new`.
+    pub fn of_function(
+        emitter: &'f mut FunctionEmitter<'a, 'b>,
+        caller: &CanonOptions,
+        callee: &CanonOptions,
+    ) -> Result<Self> {
+        let ctx = emitter.ctx;
+        let (builder, declarations) = (&mut emitter.builder, &mut *emitter.declarations);
+        Self::new(emitter.input, builder, declarations, ctx, caller, callee)
     }
 
     /// Swaps the sides, for the results after the parameters.
@@ -192,6 +206,15 @@ impl<'a, 'f, 'b> AdapterEmitter<'a, 'f, 'b> {
         self.check_aligned(pointer, align, Trap::ReallocUnaligned);
         self.check_bounds(side, pointer, size, outside)?;
         Ok(pointer)
+    }
+
+    /// Asks the destination side for a block for spilled parameters. Returns its pointer and place.
+    pub fn block_for(&mut self, abi: CanonicalAbi) -> Result<(Value, Destination)> {
+        let size = self.size(abi.size(self.dst.index64));
+        let align = abi.align(self.dst.index64);
+        let pointer = self.realloc(None, align, size, Trap::ReallocOutOfBounds)?;
+        let place = self.address(self.dst, pointer);
+        Ok((pointer, Destination::Memory(place)))
     }
 
     /// Checks a pointer to spilled parameters or results. Returns their place.
@@ -392,6 +415,8 @@ impl<'a, 'f, 'b> AdapterEmitter<'a, 'f, 'b> {
             T::Variant(_) | T::Enum(_) | T::Option(_) | T::Result(_) => self.variant(ty, from, to),
             T::Own(id) => self.own(id, from, to),
             T::Borrow(id) => self.borrow(id, from, to),
+            T::Stream(id) => self.end(AsyncValue::Stream(id), from, to),
+            T::Future(id) => self.end(AsyncValue::Future(id), from, to),
             T::ErrorContext => self.error_context(from, to),
         }
     }

@@ -69,6 +69,26 @@ impl AdapterEmitter<'_, '_, '_> {
         self.elements(ty, (src, end, src_size), (dst, dst_size))
     }
 
+    /// Passes `count` values of one type between checked addresses of both memories.
+    pub(super) fn copy_values(
+        &mut self,
+        ty: InterfaceType,
+        src: Value,
+        dst: Value,
+        count: Value,
+    ) -> Result<()> {
+        let abi = self.types.abi(ty);
+        let (src_size, dst_size) = (abi.size(self.src.index64), abi.size(self.dst.index64));
+        let bytes = self.times(count, src_size);
+        self.pay_bytes(bytes);
+        if is_copied_bytewise(self.types, ty) {
+            self.copy_bytes(dst, src, bytes);
+            return Ok(());
+        }
+        let end = self.builder.ins().iadd(src, bytes);
+        self.elements(ty, (src, end, src_size), (dst, dst_size))
+    }
+
     /// Passes elements in a loop, given addresses and element sizes of both sides. The loop can be
     /// long, so it tests for interruption.
     fn elements(

@@ -7,6 +7,7 @@
 //! emitter        both sides, bounds checks, `realloc`, calls
 //! value          the places of values: flat or in memory
 //! scalar, aggregate, list, string, resource      one family of types each
+//! task           calls of functions of `async` type
 //! ```
 //!
 //! The specification lifts all values before it lowers the first. An adapter lowers each value as
@@ -22,6 +23,7 @@ mod list;
 mod resource;
 mod scalar;
 mod string;
+pub(crate) mod task;
 pub(crate) mod value;
 
 use crate::abi;
@@ -30,8 +32,8 @@ use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::Value;
 use cranelift_frontend::FunctionBuilder;
 pub(crate) use emitter::AdapterEmitter;
+use mintage_environ::AdapterId;
 use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType, MAX_FLAT_RESULTS};
-use mintage_environ::{AdapterId, Trap, unsupported};
 use mintage_program::{Adapter, Program};
 use value::{Destination, Source};
 
@@ -44,6 +46,9 @@ pub(crate) fn emit(input: &Input<'_>, id: AdapterId, workspace: &mut Workspace) 
         .context("internal error: no such adapter")?;
     let signature = abi::wasm_signature(&input.program.interface.signatures[adapter.sig]);
     let mut emitter = FunctionEmitter::new(input, signature, StackCheck::OnEntry, workspace);
+    if input.program.interface.types.func(adapter.ty).is_async {
+        return task::caller(emitter, id, adapter);
+    }
     let (ctx, parameters) = (emitter.ctx, std::mem::take(&mut emitter.parameters));
     let (builder, declarations) = (&mut emitter.builder, &mut *emitter.declarations);
     let results = body(input, builder, declarations, adapter, ctx, &parameters)?;
@@ -61,6 +66,7 @@ pub(crate) fn inlinable<'a>(program: &'a Program<'_>, id: AdapterId) -> Option<&
     let adapter = program.adapters.get(id)?;
     let types = &program.interface.types;
     let func = types.func(adapter.ty);
+    let is_task = func.is_async || enters_task(program, adapter);
     let few = types.params_abi(func).flat_count.is_some()
         && func.result.is_none_or(|ty| fits_one_value(types.abi(ty)));
     let only_numbers = || {
@@ -68,7 +74,8 @@ pub(crate) fn inlinable<'a>(program: &'a Program<'_>, id: AdapterId) -> Option<&
         values.all(|ty| is_numbers(types, ty))
     };
     let throws = !program.tags.is_empty();
-    (!throws && few && adapter.lift.post_return.is_none() && only_numbers()).then_some(adapter)
+    (!is_task && !throws && few && adapter.lift.post_return.is_none() && only_numbers())
+        .then_some(adapter)
 }
 
 /// Returns whether a result is returned as a core value instead of through memory.
@@ -90,8 +97,19 @@ fn is_numbers(types: &ComponentTypes, ty: InterfaceType) -> bool {
             .all(|&(_, ty)| is_numbers(types, ty)),
         T::Tuple(id) => types.tuple(id).iter().all(|&ty| is_numbers(types, ty)),
         T::String | T::List(_) | T::Map(_) | T::Variant(_) | T::Option(_) | T::Result(_) => false,
-        T::Own(_) | T::Borrow(_) | T::ErrorContext => false,
+        T::Own(_) | T::Borrow(_) | T::Stream(_) | T::Future(_) | T::ErrorContext => false,
     }
+}
+
+/// Returns whether the callee's component instance has built-ins that ask which task runs, so that
+/// the runtime must know of the call.
+fn enters_task(program: &Program<'_>, adapter: &Adapter) -> bool {
+    let domain = adapter.lift.options.domain;
+    program
+        .interface
+        .concurrent_domains
+        .binary_search(&domain)
+        .is_ok()
 }
 
 /// Emits the body of an adapter at the current place of `builder`, for a caller with the context
@@ -114,11 +132,6 @@ pub(crate) fn body(
     )?;
     let types = emitter.types;
     let func = types.func(adapter.ty);
-    if func.is_async {
-        bail!(unsupported!(
-            "a call of an async function is not supported yet"
-        ));
-    }
     emitter.check_may_leave();
     emitter.pass_stack_limit();
 
@@ -126,9 +139,13 @@ pub(crate) fn body(
         emitter.enter_call();
     }
     let mut arguments = arguments.iter();
-    let params: Vec<InterfaceType> = func.params.iter().map(|&(_, ty)| ty).collect();
+    let params = parameter_types(types, adapter);
     let params = parameters(emitter, adapter, &params, &mut arguments)?;
     let callee = adapter.lift.callee;
+    let task = match enters_task(input.program, adapter) {
+        true => emitter.enter_task(),
+        false => None,
+    };
     let results = emitter.call(emitter.dst, callee, &params);
 
     emitter.turn();
@@ -140,7 +157,14 @@ pub(crate) fn body(
     if let Some(post_return) = adapter.lift.post_return {
         emitter.post_return(post_return, &results);
     }
+    emitter.exit_task(task);
     Ok(returned)
+}
+
+/// Returns the types of the parameters.
+fn parameter_types(types: &ComponentTypes, adapter: &Adapter) -> Vec<InterfaceType> {
+    let func = types.func(adapter.ty);
+    func.params.iter().map(|&(_, ty)| ty).collect()
 }
 
 /// Passes the parameters. Returns the callee's core arguments, and leaves in `arguments` those that
@@ -158,15 +182,8 @@ fn parameters(
             .context("internal error: spilled parameters have no pointer")?;
         let pointer = emitter.widen(pointer);
         let src = emitter.spilled(emitter.src, pointer, abi)?;
-        let size = emitter.size(abi.size(emitter.dst.index64));
-        let align = abi.align(emitter.dst.index64);
-        let pointer = emitter.realloc(None, align, size, Trap::ReallocOutOfBounds)?;
-        let dst = emitter.address(emitter.dst, pointer);
-        emitter.fields(
-            params,
-            &mut Source::Memory(src),
-            &mut Destination::Memory(dst),
-        )?;
+        let (pointer, mut dst) = emitter.block_for(abi)?;
+        emitter.fields(params, &mut Source::Memory(src), &mut dst)?;
         return Ok(vec![emitter.as_index(emitter.dst, pointer)]);
     };
     let (flat, rest) = arguments.as_slice().split_at(count.into());

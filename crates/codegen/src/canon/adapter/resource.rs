@@ -5,6 +5,7 @@ use super::emitter::AdapterEmitter;
 use super::value::{Destination, Source};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::Value;
+use mintage_environ::component::AsyncValue;
 use mintage_environ::{Builtin, ResourceId};
 
 impl AdapterEmitter<'_, '_, '_> {
@@ -71,6 +72,41 @@ impl AdapterEmitter<'_, '_, '_> {
             .context("internal error: passing an error context has no result")?;
         self.write_int(4, passed, to);
         Ok(())
+    }
+
+    /// Passes the readable end of a stream or future, which moves from table to table.
+    pub(super) fn end(
+        &mut self,
+        value: AsyncValue,
+        from: &mut Source<'_>,
+        to: &mut Destination,
+    ) -> Result<()> {
+        let handle = self.read_int(4, false, from)?;
+        let numbers = [
+            self.src.domain.as_u32(),
+            self.dst.domain.as_u32(),
+            value.to_u32(),
+        ];
+        let [src, dst, value] = numbers.map(|number| self.number(number));
+        let moved = self
+            .call_builtin(Builtin::TransferEnd, &[src, dst, value, handle])
+            .context("internal error: passing an end has no result")?;
+        self.write_int(4, moved, to);
+        Ok(())
+    }
+
+    /// Tells the runtime that a task of the destination side begins, which ends before this
+    /// function does. Returns its number.
+    pub(super) fn enter_task(&mut self) -> Option<Value> {
+        let domain = self.number(self.dst.domain.as_u32());
+        self.call_builtin(Builtin::EnterTask, &[domain])
+    }
+
+    /// Ends a task.
+    pub(super) fn exit_task(&mut self, task: Option<Value>) {
+        if let Some(task) = task {
+            self.call_builtin(Builtin::ExitTask, &[task]);
+        }
     }
 
     /// Opens the scope of the handles that this call lends.

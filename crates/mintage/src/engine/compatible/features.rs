@@ -101,10 +101,6 @@ macro_rules! fixed {
                 STACK_SWITCHING "Not supported.";
                 LEGACY_EXCEPTIONS "Not supported.";
                 MEMORY_CONTROL "Not supported.";
-                CM_ASYNC "Not supported yet.";
-                CM_ASYNC_STACKFUL "Not supported yet.";
-                CM_MORE_ASYNC_BUILTINS "Not supported yet.";
-                CM_THREADING "Not supported.";
                 CM_GC "Not supported.";
             }
             $($rows)*

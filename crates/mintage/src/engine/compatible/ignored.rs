@@ -82,17 +82,8 @@ ignored! { Config:
     wasm_bulk_memory(bool)
         "Bulk operations are part of each version of WebAssembly that components use.";
     wasm_component_model(bool) "Components are what the engine runs.";
-    wasm_component_model_async(bool)
-        "`async` functions of components are not supported yet. Components that use them are \
-         refused when they are compiled.";
-    wasm_component_model_async_stackful(bool)
-        "`async` functions of components are not supported yet.";
     wasm_component_model_gc(bool)
         "Values that pass as objects are not supported. Components that use them are refused.";
-    wasm_component_model_more_async_builtins(bool)
-        "`async` functions of components are not supported yet.";
-    wasm_component_model_threading(bool)
-        "Threads of components are not supported. Components that use them are refused.";
     wasm_legacy_exceptions(bool)
         "The legacy instructions (`try`, `catch`, `delegate`) are not supported. Components that \
          use them are refused.";

@@ -37,6 +37,41 @@ pub enum HandleError {
         /// The most handles, and the most loans, that the instance may have.
         limit: u32,
     },
+    /// An end of a stream or future is used in a state in which it must not be.
+    End {
+        /// What was to be done.
+        action: EndAction,
+        /// Whether the end is one of a future.
+        is_future: bool,
+        /// Why that is not possible.
+        problem: EndProblem,
+    },
+}
+
+/// What is done with an end of a stream or future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndAction {
+    /// A value is read.
+    Read,
+    /// A value is written.
+    Write,
+    /// The readable end is passed on.
+    Lift,
+    /// The end is connected with another one. `true` for the writable end.
+    Forward(bool),
+    /// The end is dropped. `true` for the writable end.
+    Drop(bool),
+}
+
+/// The reason why an end of a stream or future cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndProblem {
+    /// A read or write is under way.
+    Busy,
+    /// It is in a waitable set.
+    InSet,
+    /// It has had its last event.
+    Done,
 }
 
 /// The kinds of handles.
@@ -48,6 +83,18 @@ pub enum HandleKind {
     Guest,
     /// An error context.
     ErrorContext,
+    /// A subtask.
+    Subtask,
+    /// A waitable set.
+    WaitableSet,
+    /// The readable end of a stream.
+    StreamReader,
+    /// The writable end of a stream.
+    StreamWriter,
+    /// The readable end of a future.
+    FutureReader,
+    /// The writable end of a future.
+    FutureWriter,
 }
 
 impl HandleKind {
@@ -65,6 +112,12 @@ impl fmt::Display for HandleKind {
             HandleKind::Host => "host-defined resource",
             HandleKind::Guest => "guest-defined resource",
             HandleKind::ErrorContext => "error-context",
+            HandleKind::Subtask => "subtask",
+            HandleKind::WaitableSet => "waitable-set",
+            HandleKind::StreamReader => "readable end of a stream",
+            HandleKind::StreamWriter => "writable end of a stream",
+            HandleKind::FutureReader => "readable end of a future",
+            HandleKind::FutureWriter => "writable end of a future",
         })
     }
 }
@@ -79,6 +132,7 @@ impl HandleError {
             HandleError::NotOwned => Trap::NotOwned,
             HandleError::BorrowsRemain => Trap::BorrowsRemain,
             HandleError::Full { .. } => Trap::HandleTableFull,
+            HandleError::End { .. } => Trap::EndUnusable,
         }
     }
 }
@@ -95,7 +149,7 @@ impl fmt::Display for HandleError {
                 let article = match found {
                     found if found == expected => "a different",
                     HandleKind::ErrorContext => "an",
-                    HandleKind::Host | HandleKind::Guest => "a",
+                    _ => "a",
                 };
                 write!(
                     f,
@@ -112,6 +166,51 @@ impl fmt::Display for HandleError {
                  `StoreLimitsBuilder::handles`, or change what `Store::limiter` was given",
                 self.trap().message()
             ),
+            HandleError::End {
+                action,
+                is_future,
+                problem,
+            } => {
+                let verb = match action {
+                    EndAction::Read => "read from",
+                    EndAction::Write => "write to",
+                    EndAction::Lift => "lift",
+                    EndAction::Forward(_) => "forward",
+                    EndAction::Drop(true) => "drop",
+                    EndAction::Drop(false) => "remove",
+                };
+                let noun = if *is_future { "future" } else { "stream" };
+                let writes = matches!(
+                    action,
+                    EndAction::Write | EndAction::Forward(true) | EndAction::Drop(true)
+                );
+                match (problem, is_future, writes) {
+                    (EndProblem::Busy, ..)
+                        if matches!(action, EndAction::Read | EndAction::Write) =>
+                    {
+                        f.write_str("cannot have concurrent operations active on a future/stream")
+                    }
+                    (EndProblem::Busy, ..) => write!(f, "cannot {verb} busy {noun}"),
+                    (EndProblem::InSet, ..) => {
+                        write!(f, "cannot {verb} {noun} while it's in a waitable set")
+                    }
+                    (EndProblem::Done, true, false) => {
+                        write!(f, "cannot {verb} {noun} after previous read succeeded")
+                    }
+                    (EndProblem::Done, true, true) => write!(
+                        f,
+                        "cannot {verb} {noun} after previous write succeeded or readable end \
+                         dropped"
+                    ),
+                    (EndProblem::Done, false, _) => {
+                        let other = if writes { "readable" } else { "writable" };
+                        write!(
+                            f,
+                            "cannot {verb} {noun} after being notified that the {other} end dropped"
+                        )
+                    }
+                }
+            }
             error => f.write_str(error.trap().message()),
         }
     }

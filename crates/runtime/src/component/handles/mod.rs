@@ -11,8 +11,9 @@ mod error;
 mod scopes;
 mod table;
 
-pub use error::{HandleError, HandleKind};
+pub use error::{EndAction, EndProblem, HandleError, HandleKind};
 
+use crate::component::arena::Key;
 use crate::component::error_context::{ErrorContext, MessageRoom};
 use mintage_environ::component::Resource;
 use mintage_environ::{CallId, DomainId, Index, IndexVec, ResourceId};
@@ -117,6 +118,7 @@ impl Handles {
                 false => Err(wrong(HandleKind::of(resources, entry.resource))),
             },
             Element::ErrorContext(_) => Err(wrong(HandleKind::ErrorContext)),
+            Element::Concurrent(_, kind) => Err(wrong(*kind)),
             Element::Free { .. } => Err(HandleError::Unknown { handle }),
         }
     }
@@ -157,12 +159,54 @@ impl Handles {
     ) -> Result<ErrorContext> {
         match self.table(domain).get_mut(handle)? {
             Element::ErrorContext(context) => Ok(context.clone()),
-            Element::Resource(entry) => Err(HandleError::WrongType {
+            Element::Free { .. } => Err(HandleError::Unknown { handle }),
+            other => Err(HandleError::WrongType {
                 handle,
                 expected: HandleKind::ErrorContext,
-                found: HandleKind::of(resources, entry.resource),
+                found: other.kind(resources),
             }),
+        }
+    }
+
+    /// Adds a handle of a subtask, an end of a stream or future, or a waitable set.
+    pub fn add_concurrent(&mut self, domain: DomainId, kind: HandleKind, key: Key) -> Result<u32> {
+        self.add(domain, Element::Concurrent(key, kind))
+    }
+
+    /// Returns a handle of one of these kinds.
+    pub fn concurrent(
+        &mut self,
+        resources: &Resources,
+        domain: DomainId,
+        kinds: &[HandleKind],
+        handle: u32,
+    ) -> Result<(Key, HandleKind)> {
+        match self.table(domain).get_mut(handle)? {
+            Element::Concurrent(key, kind) if kinds.contains(kind) => Ok((*key, *kind)),
             Element::Free { .. } => Err(HandleError::Unknown { handle }),
+            other => Err(HandleError::WrongType {
+                handle,
+                expected: kinds.first().copied().unwrap_or(HandleKind::Subtask),
+                found: other.kind(resources),
+            }),
+        }
+    }
+
+    /// Removes a handle.
+    pub fn remove_concurrent(&mut self, domain: DomainId, handle: u32) {
+        self.table(domain).remove(handle);
+    }
+
+    /// Closes the scope of a call and ends its loans, without looking at the callee's handles.
+    pub fn end_loans(&mut self, call: CallId) {
+        self.close(call);
+    }
+
+    /// Fails if the callee of a call that goes on still has handles that it was lent.
+    pub fn check_returned(&mut self, call: CallId) -> Result<()> {
+        match self.calls.borrows(call) {
+            0 => Ok(()),
+            _ => Err(HandleError::BorrowsRemain),
         }
     }
 

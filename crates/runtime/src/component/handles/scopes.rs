@@ -83,6 +83,11 @@ impl CallScopes {
         scope.filter(|scope| scope.is_open)
     }
 
+    /// Returns the number of handles that were made for the callee and that it has not dropped.
+    pub fn borrows(&mut self, call: CallId) -> u32 {
+        self.scope(call).map_or(0, |scope| scope.borrows)
+    }
+
     /// Counts a handle that was made for the callee.
     #[inline]
     pub fn borrow(&mut self, call: CallId) {

@@ -1,6 +1,7 @@
 //! [`Table`]: the handles of one component instance.
 
-use super::{HandleError, Result};
+use super::{HandleError, HandleKind, Resources, Result};
+use crate::component::arena::Key;
 use crate::component::error_context::ErrorContext;
 use mintage_environ::{CallId, ResourceId};
 
@@ -31,9 +32,24 @@ pub struct Table {
 }
 
 pub enum Element {
-    Free { next: u32 },
+    Free {
+        next: u32,
+    },
     Resource(Handle),
     ErrorContext(ErrorContext),
+    /// A subtask, an end of a stream or future, or a waitable set, and which of them.
+    Concurrent(Key, HandleKind),
+}
+
+impl Element {
+    /// Returns what the handle is one of. A free element has none.
+    pub fn kind(&self, resources: &Resources) -> HandleKind {
+        match self {
+            Element::Resource(entry) => HandleKind::of(resources, entry.resource),
+            Element::Concurrent(_, kind) => *kind,
+            Element::ErrorContext(_) | Element::Free { .. } => HandleKind::ErrorContext,
+        }
+    }
 }
 
 impl Table {
@@ -52,7 +68,7 @@ impl Table {
     pub fn resources(&self) -> impl Iterator<Item = &Handle> {
         self.elements.iter().filter_map(|element| match element {
             Element::Resource(handle) => Some(handle),
-            Element::Free { .. } | Element::ErrorContext(_) => None,
+            _ => None,
         })
     }
 

@@ -1,0 +1,167 @@
+//! Calls of functions whose type is `async`: tasks, which may go on after they have given their
+//! results.
+
+use super::{CallHook, LIFT_WORDS, LendingCall, StoreInner};
+use crate::Trap;
+use crate::engine::wake::InterruptTarget;
+use crate::error::{Result, stopped};
+use crate::types::StoreInstanceId;
+use mintage_environ::LiftId;
+use mintage_runtime::{HostTask, InstanceHandle, Stopped, Turn};
+use std::future::poll_fn;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+/// A task that the host has called, and what ends it meanwhile.
+pub(crate) struct CalledTask {
+    task: HostTask,
+    handle: InstanceHandle,
+    /// None if the engine is not interruptible.
+    interrupt: Option<InterruptTarget>,
+}
+
+impl Drop for CalledTask {
+    fn drop(&mut self) {
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.forget_task();
+        }
+    }
+}
+
+impl<T: Send + 'static> StoreInner<T> {
+    /// Creates a task. A [`CallScope`](super::CallScope) has entered the instance, and ends after
+    /// the task has [finished](Self::finish_task).
+    ///
+    /// # Errors
+    ///
+    /// When there are too many tasks.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance or function.
+    pub fn new_task(
+        &mut self,
+        instance: StoreInstanceId,
+        lift: LiftId,
+        lends_to: Option<LendingCall>,
+    ) -> Result<CalledTask> {
+        let handle = self.opaque.instances[instance].runtime.handle();
+        let scope = lends_to.map(|call| call.guest);
+        // SAFETY: the instance is in the store, which is borrowed exclusively.
+        let task = unsafe { HostTask::new(handle, lift, scope) }?;
+        let interruption = self.host.time.interruption.as_ref();
+        Ok(CalledTask {
+            task,
+            handle,
+            interrupt: interruption.map(|interruption| interruption.target().clone()),
+        })
+    }
+
+    /// Waits until the gate of the task's component instance is open.
+    ///
+    /// # Errors
+    ///
+    /// When a guest traps meanwhile.
+    pub async fn enter_task(&mut self, called: &CalledTask) -> Result<()> {
+        self.work(called, |_, _| {
+            // SAFETY: the instance is in the store, which does not remove it while a scope has
+            // entered it, and the store is borrowed exclusively.
+            Ok(unsafe { called.task.try_enter(called.handle) })
+        })
+        .await
+    }
+
+    /// Runs a task that has entered, until it has its result, which replaces the arguments.
+    ///
+    /// # Errors
+    ///
+    /// When a guest traps.
+    pub async fn run_task(
+        &mut self,
+        called: &CalledTask,
+        words: &mut [u64; LIFT_WORDS],
+    ) -> Result<()> {
+        let (task, handle) = (called.task, called.handle);
+        let mut begun = false;
+        let done = self.work(called, |cx, host| {
+            // SAFETY: as in `call_lift`, and on the instance as above.
+            unsafe {
+                if !std::mem::replace(&mut begun, true) {
+                    task.begin(handle, &words[..], cx, host)?;
+                }
+                Ok(task.has_returned(handle))
+            }
+        });
+        done.await?;
+        // SAFETY: as above.
+        let result = unsafe { called.task.words(called.handle) };
+        words.copy_from_slice(&result[..LIFT_WORDS]);
+        Ok(())
+    }
+
+    /// Lets a task go on, whose result was taken, until it waits or ends.
+    ///
+    /// # Errors
+    ///
+    /// When the guest traps.
+    pub async fn finish_task(&mut self, called: &CalledTask) -> Result<()> {
+        let mut finished = false;
+        let done = self.work(called, |cx, host| {
+            if !std::mem::replace(&mut finished, true) {
+                // SAFETY: as in `run_task`.
+                unsafe { called.task.finish(called.handle, cx, host)? };
+            }
+            Ok(true)
+        });
+        done.await
+    }
+
+    /// Calls `step`, and lets threads of the instance go on, until `step` returns true.
+    ///
+    /// # Errors
+    ///
+    /// When `step` fails or a guest traps, or when nothing can go on any more.
+    async fn work(
+        &mut self,
+        called: &CalledTask,
+        mut step: impl FnMut(&mut Context<'_>, NonNull<()>) -> Result<bool, Stopped>,
+    ) -> Result<()> {
+        self.cross(CallHook::CallingWasm, None)?;
+        let result = poll_fn(|cx| self.turns(called, cx, &mut step)).await;
+        self.crossed(CallHook::ReturningFromWasm, None, result)
+    }
+
+    fn turns(
+        &mut self,
+        called: &CalledTask,
+        cx: &mut Context<'_>,
+        step: &mut impl FnMut(&mut Context<'_>, NonNull<()>) -> Result<bool, Stopped>,
+    ) -> Poll<Result<()>> {
+        let host = NonNull::from(&mut *self).cast();
+        let is_ended = |cx: &Context<'_>| {
+            let interrupt = called.interrupt.as_ref();
+            interrupt.is_some_and(|interrupt| interrupt.is_ended(cx.waker()))
+        };
+        loop {
+            match step(cx, host) {
+                Ok(false) => {}
+                Ok(true) => return Poll::Ready(Ok(())),
+                Err(error) => return Poll::Ready(Err(stopped(error))),
+            }
+            // SAFETY: as in `run_task`.
+            match unsafe { called.handle.turn(cx, host) } {
+                Ok(Turn::Host) => {}
+                Ok(Turn::Idle) => return Poll::Ready(Err(Trap::Deadlock.into())),
+                Ok(Turn::Busy) => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Ok(Turn::HostWaits) if is_ended(cx) => {
+                    return Poll::Ready(Err(Trap::Interrupt.into()));
+                }
+                Ok(Turn::HostWaits) => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(stopped(error))),
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! [`Arena`]: items by [`Key`], whose room is reused.
+
+/// The name of an item of an arena. It never names a later item that is in the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    index: u32,
+    generation: u32,
+}
+
+/// Items by key. Adding and removing takes a few instructions and usually no allocation.
+pub struct Arena<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+}
+
+struct Slot<T> {
+    generation: u32,
+    item: Option<T>,
+}
+
+impl<T> Arena<T> {
+    pub const fn new() -> Self {
+        Arena {
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// Returns the number of items.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub fn add(&mut self, item: T) -> Key {
+        if let Some(index) = self.free.pop() {
+            let slot = &mut self.slots[index as usize];
+            slot.item = Some(item);
+            return Key {
+                index,
+                generation: slot.generation,
+            };
+        }
+        let index = self.slots.len() as u32;
+        self.slots.push(Slot {
+            generation: 0,
+            item: Some(item),
+        });
+        Key {
+            index,
+            generation: 0,
+        }
+    }
+
+    pub fn get(&self, key: Key) -> Option<&T> {
+        let slot = self.slots.get(key.index as usize)?;
+        (slot.generation == key.generation)
+            .then_some(slot.item.as_ref())
+            .flatten()
+    }
+
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        (slot.generation == key.generation)
+            .then_some(slot.item.as_mut())
+            .flatten()
+    }
+
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        if slot.generation != key.generation {
+            return None;
+        }
+        let item = slot.item.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.index);
+        Some(item)
+    }
+}
+
+impl<T> std::ops::Index<Key> for Arena<T> {
+    type Output = T;
+
+    fn index(&self, key: Key) -> &T {
+        self.get(key).expect("the item is in the arena")
+    }
+}
+
+impl<T> std::ops::IndexMut<Key> for Arena<T> {
+    fn index_mut(&mut self, key: Key) -> &mut T {
+        self.get_mut(key).expect("the item is in the arena")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_never_name_later_items() {
+        let mut arena = Arena::new();
+        let first = arena.add("first");
+        assert_eq!(arena.remove(first), Some("first"));
+        let second = arena.add("second");
+        assert_ne!(first, second);
+        assert_eq!(
+            (arena.get(first), arena.get(second)),
+            (None, Some(&"second"))
+        );
+        assert_eq!(arena.remove(first), None);
+        assert_eq!((arena.len(), arena[second]), (1, "second"));
+    }
+}

@@ -1,0 +1,212 @@
+//! [`Concurrent`]: the tasks and threads of a root instance, and what they wait for
+//! (CanonicalABI.md, "Concurrency", "Waitable State", "Stream and Future State").
+//!
+//! This is the state and its rules alone. Whoever runs threads asks [`Concurrent::next_ready`]
+//! which, and says what has happened to it. `F` is the stack of a thread that waits in the middle
+//! of a function.
+//!
+//! ```text
+//! tasks        tasks, their threads, the gate of a component instance
+//! waitables    subtasks and ends as things that have events; sets of them
+//! ends         streams and futures: what happens when both sides copy
+//! ```
+//!
+//! A thread that waits is in the list of what it waits for. What happens there puts it into the
+//! queue of ready threads, and its condition is tested again when its turn comes.
+
+mod ends;
+mod tasks;
+mod waitables;
+
+pub use ends::{Buffer, EndState, MAX_LENGTH, Transfer};
+pub use tasks::{Caller, Condition, Origin, Start, Task, TaskState, Then, Thread, ThreadState};
+pub use waitables::{Event, EventCode, Set, Subtask, SubtaskState, Waitable, WaitableKind};
+
+use super::arena::{Arena, Key};
+use mintage_environ::{DomainId, Index, Trap};
+use std::collections::VecDeque;
+
+/// The most tasks and threads of a root instance at a time, and the most waitables and sets.
+pub const MAX_TASKS: usize = 10_000;
+
+/// The counter of `backpressure.inc` must stay below this.
+const MAX_BACKPRESSURE: u32 = 1 << 16;
+
+/// The tasks and threads of a root instance.
+pub struct Concurrent<F> {
+    domains: Vec<Domain>,
+    pub tasks: Arena<Task>,
+    pub threads: Arena<Thread<F>>,
+    pub sets: Arena<Set>,
+    pub waitables: Arena<Waitable>,
+    /// Threads that may go on, in order. One that is here may have to wait after all.
+    ready: VecDeque<Key>,
+    /// The thread that runs.
+    pub current: Option<Key>,
+    /// The threads that cannot go on before a host function has finished that has the whole store:
+    /// the first one waits for it, and each other one has started or resumed the one before.
+    pub chain: Vec<Key>,
+    /// The thread that goes on in place of the one that has just been suspended.
+    pub switch_to: Option<Key>,
+    /// Tasks of the host that have given their results.
+    pub returned: VecDeque<Key>,
+    /// Whether the first thread in `chain` goes on because the one that it has run is back, and not
+    /// because of the host.
+    pub host_is_back: bool,
+}
+
+/// The state of a component instance.
+#[derive(Default)]
+struct Domain {
+    /// The counter of `backpressure.inc`.
+    backpressure: u32,
+    /// The number of tasks that wait to enter.
+    waiting_to_enter: usize,
+    /// The thread whose task excludes all others that are lifted without `async` or with a
+    /// callback.
+    exclusive: Option<Key>,
+    /// Tasks that wait to enter, and exclude others.
+    entering_exclusive: VecDeque<Key>,
+    /// Other tasks that wait to enter.
+    entering: VecDeque<Key>,
+    /// Threads between callbacks that wait until no other one excludes them.
+    waiting_for_exclusive: VecDeque<Key>,
+    /// Threads by their index, and which indexes are free. Index 0 is not used.
+    threads: Vec<Option<Key>>,
+    free_threads: Vec<u32>,
+}
+
+impl<F> Concurrent<F> {
+    pub const fn new() -> Self {
+        Concurrent {
+            domains: Vec::new(),
+            tasks: Arena::new(),
+            threads: Arena::new(),
+            sets: Arena::new(),
+            waitables: Arena::new(),
+            ready: VecDeque::new(),
+            current: None,
+            chain: Vec::new(),
+            switch_to: None,
+            returned: VecDeque::new(),
+            host_is_back: false,
+        }
+    }
+
+    fn domain(&mut self, domain: DomainId) -> &mut Domain {
+        if self.domains.len() <= domain.index() {
+            self.domains
+                .resize_with(domain.index() + 1, Domain::default);
+        }
+        &mut self.domains[domain.index()]
+    }
+
+    /// Returns whether there is no task, waitable or set.
+    pub fn is_idle(&self) -> bool {
+        let Concurrent {
+            tasks,
+            sets,
+            waitables,
+            domains,
+            ..
+        } = self;
+        let open = domains.iter().all(|domain| domain.backpressure == 0);
+        open && tasks.len() == 0 && sets.len() == 0 && waitables.len() == 0
+    }
+
+    /// `backpressure.inc` and `backpressure.dec`.
+    pub fn add_backpressure(&mut self, domain: DomainId, delta: i32) -> Result<(), Trap> {
+        let state = self.domain(domain);
+        let changed = state.backpressure.checked_add_signed(delta);
+        match changed.filter(|&changed| changed < MAX_BACKPRESSURE) {
+            None => Err(Trap::BackpressureOverflow),
+            Some(changed) => {
+                state.backpressure = changed;
+                if changed == 0 {
+                    self.wake_entering(domain);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns whether a task that excludes others, or does not, may enter.
+    fn is_gate_open(&mut self, domain: DomainId, is_exclusive: bool) -> bool {
+        let state = self.domain(domain);
+        state.backpressure == 0 && !(is_exclusive && state.exclusive.is_some())
+    }
+
+    /// Makes those that wait longest to enter ready.
+    fn wake_entering(&mut self, domain: DomainId) {
+        let state = self.domain(domain);
+        let first = [
+            state.entering_exclusive.front().copied(),
+            state.entering.front().copied(),
+        ];
+        first
+            .into_iter()
+            .flatten()
+            .for_each(|thread| self.enqueue(thread));
+    }
+
+    /// Makes `thread` the one that excludes others.
+    pub fn take_exclusive(&mut self, domain: DomainId, thread: Key) {
+        let state = self.domain(domain);
+        debug_assert!(state.exclusive.is_none());
+        state.exclusive = Some(thread);
+    }
+
+    /// Lets others in that are excluded.
+    pub fn release_exclusive(&mut self, domain: DomainId) {
+        let state = self.domain(domain);
+        state.exclusive = None;
+        let waiting = std::mem::take(&mut state.waiting_for_exclusive);
+        waiting.into_iter().for_each(|thread| self.enqueue(thread));
+        self.wake_entering(domain);
+    }
+
+    /// Puts a thread that waits into the queue of ready threads.
+    pub fn enqueue(&mut self, key: Key) {
+        if let Some(thread) = self.threads.get_mut(key)
+            && !thread.queued
+        {
+            thread.queued = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Takes the next thread that can go on, if there is one: of any component instance, or of
+    /// `domain`. It does not wait any more.
+    pub fn next_ready(&mut self, domain: Option<DomainId>) -> Option<Key> {
+        let mut at = 0;
+        while let Some(&key) = self.ready.get(at) {
+            let Some(thread) = self.threads.get(key) else {
+                self.ready.remove(at);
+                continue;
+            };
+            if domain.is_some_and(|domain| domain != thread.domain) {
+                at += 1;
+                continue;
+            }
+            self.ready.remove(at);
+            self.threads[key].queued = false;
+            let ThreadState::Waiting(condition) = self.threads[key].state else {
+                continue;
+            };
+            if self.holds(key, condition) {
+                self.stop_waiting(key);
+                return Some(key);
+            }
+            self.wait_elsewhere(key, condition);
+        }
+        None
+    }
+
+    /// Returns the number of threads that may be ready.
+    pub fn queued(&self) -> usize {
+        self.ready.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

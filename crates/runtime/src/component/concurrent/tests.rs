@@ -1,0 +1,234 @@
+//! Tests of the rules of tasks, waitables and ends, without machine code.
+
+use super::*;
+use crate::component::handles::EndProblem;
+use mintage_environ::component::AsyncValue;
+use mintage_environ::{EndOpId, StreamId};
+
+type State = Concurrent<()>;
+
+const DOMAIN: DomainId = DomainId::from_u32(0);
+const OTHER: DomainId = DomainId::from_u32(1);
+const STREAM: AsyncValue = AsyncValue::Stream(StreamId::from_u32(0));
+
+fn task(state: &mut State, is_exclusive: bool) -> Key {
+    let task = Task {
+        origin: Origin::Synchronous,
+        domain: DOMAIN,
+        state: TaskState::Initial,
+        caller: Caller::Nobody,
+        scope: None,
+        words: Box::default(),
+        result_pointer: 0,
+        implicit: None,
+        threads: 0,
+        returning: None,
+        is_exclusive,
+    };
+    state.add_task(task, Start::Task).unwrap().1
+}
+
+fn buffer(length: u32) -> Buffer {
+    Buffer {
+        op: EndOpId::from_u32(0),
+        pointer: 0,
+        progress: 0,
+        length,
+    }
+}
+
+/// Begins a copy, and does all that it says. Returns the payload of the event, if there is one.
+fn copy(state: &mut State, end: Key, length: u32) -> Option<u32> {
+    let transfer = state.copy(end, buffer(length), true).unwrap();
+    if let Some(transfer) = transfer {
+        state.copied(end, buffer(length), transfer.count, 1);
+    }
+    let pending = state.waitables[end].is_pending;
+    pending.then(|| state.take_event(end)[2])
+}
+
+const fn completed(count: u32) -> u32 {
+    count << 4
+}
+const DROPPED: u32 = 1;
+const CANCELLED: u32 = 2;
+
+#[test]
+fn tasks_enter_one_after_the_other_in_order() {
+    let mut state = State::new();
+    let threads: Vec<Key> = (0..3).map(|_| task(&mut state, true)).collect();
+    let free = task(&mut state, false);
+    assert!(state.try_enter(threads[0]));
+    // The second waits for the first, and newcomers wait behind it, whether they exclude or not.
+    for &thread in &threads[1..] {
+        assert!(!state.try_enter(thread));
+    }
+    assert!(!state.try_enter(free));
+    // The one that excludes no one need not wait for the others.
+    assert_eq!(state.next_ready(None), Some(free));
+    state.enter(free);
+    assert_eq!(state.next_ready(None), None);
+    for pair in threads.windows(2) {
+        state.release_exclusive(DOMAIN);
+        assert_eq!(state.next_ready(Some(OTHER)), None);
+        assert_eq!(state.next_ready(Some(DOMAIN)), Some(pair[1]));
+        state.enter(pair[1]);
+        assert_eq!(state.next_ready(None), None);
+    }
+    let indexes: Vec<u32> = threads
+        .iter()
+        .map(|&key| state.threads[key].index)
+        .collect();
+    assert_eq!((indexes, state.threads[free].index), (vec![1, 3, 4], 2));
+}
+
+#[test]
+fn backpressure_closes_the_gate_for_all() {
+    let mut state = State::new();
+    let thread = task(&mut state, false);
+    state.add_backpressure(DOMAIN, 1).unwrap();
+    state.add_backpressure(DOMAIN, 1).unwrap();
+    assert!(!state.try_enter(thread));
+    state.add_backpressure(DOMAIN, -1).unwrap();
+    assert_eq!(state.next_ready(None), None);
+    state.add_backpressure(DOMAIN, -1).unwrap();
+    assert_eq!(state.next_ready(None), Some(thread));
+    let error = Err(Trap::BackpressureOverflow);
+    assert_eq!(state.add_backpressure(DOMAIN, -1), error);
+    assert_eq!(state.add_backpressure(OTHER, 1 << 16), error);
+}
+
+#[test]
+fn a_task_that_waits_to_enter_can_be_cancelled() {
+    let mut state = State::new();
+    let thread = task(&mut state, false);
+    state.add_backpressure(DOMAIN, 1).unwrap();
+    assert!(!state.try_enter(thread));
+    let task = state.threads[thread].task;
+    state.tasks[task].state = TaskState::PendingCancel;
+    state.enqueue(thread);
+    assert_eq!(state.next_ready(None), Some(thread));
+}
+
+#[test]
+fn events_of_a_set_are_in_the_order_in_which_they_happened() {
+    let mut state = State::new();
+    let set = state.add_set().unwrap();
+    let ends: Vec<[Key; 2]> = (0..3)
+        .map(|_| state.new_ends(STREAM, Some(DOMAIN)).unwrap())
+        .collect();
+    for &[reader, _] in &ends {
+        assert_eq!(copy(&mut state, reader, 1), None);
+        state.join(reader, Some(set));
+    }
+    for at in [2, 0, 1] {
+        assert_eq!(copy(&mut state, ends[at][1], 1), Some(completed(1)));
+    }
+    // One that leaves takes its event with it, and comes last when it is back.
+    state.join(ends[0][0], None);
+    state.join(ends[0][0], Some(set));
+    let order: Vec<Key> = std::iter::from_fn(|| Some(state.take_set_event(set)?.0)).collect();
+    assert_eq!(order, [ends[2][0], ends[1][0], ends[0][0]]);
+    assert_eq!(state.remove_set(set), Err(Trap::SetInUse));
+    for [reader, _] in ends {
+        state.join(reader, None);
+    }
+    assert_eq!(state.remove_set(set), Ok(()));
+}
+
+#[test]
+fn a_thread_waits_until_its_set_has_an_event() {
+    let mut state = State::new();
+    let set = state.add_set().unwrap();
+    let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
+    let thread = task(&mut state, false);
+    assert!(state.try_enter(thread));
+    state.wait(thread, Condition::Set(set));
+    assert_eq!(copy(&mut state, reader, 4), None);
+    state.join(reader, Some(set));
+    assert_eq!(state.next_ready(None), None);
+    assert_eq!(copy(&mut state, writer, 2), Some(completed(2)));
+    // Another one has taken the event.
+    assert!(state.take_set_event(set).is_some());
+    assert_eq!(state.next_ready(None), None);
+    assert_eq!(copy(&mut state, reader, 4), None);
+    assert_eq!(copy(&mut state, writer, 9), Some(completed(4)));
+    assert_eq!(state.next_ready(None), Some(thread));
+}
+
+#[test]
+fn copies_meet_in_parts() {
+    let mut state = State::new();
+    let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
+    assert_eq!(copy(&mut state, writer, 5), None);
+    assert_eq!(copy(&mut state, reader, 2), Some(completed(2)));
+    // The event of the writer is not taken yet, so its buffer is still open.
+    assert_eq!(copy(&mut state, reader, 2), Some(completed(2)));
+    assert_eq!(state.take_event(writer)[2], completed(4));
+    assert_eq!(copy(&mut state, reader, 2), None);
+    state.cancel_copy(reader);
+    assert_eq!(state.take_event(reader)[2], CANCELLED);
+    assert_eq!(copy(&mut state, reader, 3), None);
+    state.drop_end(writer);
+    assert_eq!(state.take_event(reader)[2], DROPPED);
+    assert_eq!(state.check_idle(reader), Err(EndProblem::Done));
+    state.drop_end(reader);
+    assert_eq!(state.waitables.len(), 0);
+}
+
+/// A write that meets a read of length zero completes the read and waits. Of two of length zero,
+/// only the write completes.
+#[test]
+fn lengths_of_zero() {
+    let mut state = State::new();
+    let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
+    assert_eq!(copy(&mut state, reader, 0), None);
+    assert_eq!(copy(&mut state, writer, 3), None);
+    assert_eq!(state.take_event(reader)[2], completed(0));
+    assert_eq!(copy(&mut state, reader, 0), Some(completed(0)));
+    assert_eq!(copy(&mut state, reader, 3), Some(completed(3)));
+    assert_eq!(state.take_event(writer)[2], completed(3));
+    assert_eq!(copy(&mut state, reader, 0), None);
+    assert_eq!(copy(&mut state, writer, 0), Some(completed(0)));
+    assert!(!state.waitables[reader].is_pending);
+}
+
+#[test]
+fn an_idle_end_learns_that_the_other_is_gone() {
+    let mut state = State::new();
+    let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
+    state.drop_end(reader);
+    assert!(state.waitables[writer].is_pending);
+    assert_eq!(copy(&mut state, writer, 1), Some(DROPPED));
+    assert_eq!(state.check_idle(writer), Err(EndProblem::Done));
+}
+
+#[test]
+fn forwarding_connects_the_outer_ends() {
+    let mut state = State::new();
+    let [reader, inner_writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
+    let [inner_reader, writer] = state.new_ends(STREAM, Some(OTHER)).unwrap();
+    assert_eq!(copy(&mut state, writer, 4), None);
+    assert_eq!(copy(&mut state, reader, 3), None);
+    let (end, buffer, transfer) = state
+        .forward(inner_reader, inner_writer, true)
+        .unwrap()
+        .expect("both outer ends copy");
+    assert_eq!((end, transfer.count), (reader, 3));
+    state.copied(end, buffer, transfer.count, 1);
+    assert_eq!(state.take_event(reader)[2], completed(3));
+    assert_eq!(copy(&mut state, reader, 3), Some(completed(1)));
+    assert_eq!(state.take_event(writer)[2], completed(4));
+    assert_eq!(state.waitables.len(), 2);
+}
+
+#[test]
+fn ends_in_one_component_instance_pass_numbers_only() {
+    let mut state = State::new();
+    let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
+    assert_eq!(state.copy(writer, buffer(1), false), Ok(None));
+    assert_eq!(
+        state.copy(reader, buffer(1), false),
+        Err(Trap::SameInstanceCopy)
+    );
+}

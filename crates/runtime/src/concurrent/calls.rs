@@ -1,0 +1,517 @@
+//! Calls of tasks by guests: `canon lower` of a function whose type is `async`; `task.*` and
+//! `subtask.*`.
+
+use super::run::{self, Ran, TASK_WORDS, resume, take_event, wait};
+use super::{Failed, Poll, Step, finish, with};
+use crate::arch::{MaySuspend, SuspendHook};
+use crate::component::arena::Key;
+use crate::component::concurrent::{
+    Caller, Condition, Origin, Start, Subtask, SubtaskState, Task, TaskState, Then, ThreadState,
+    WaitableKind,
+};
+use crate::component::handles::HandleKind;
+use crate::entry;
+use crate::instance::{InstanceData, InstanceHandle};
+use mintage_environ::builtin::{BLOCKED, RESULT_POINTER};
+use mintage_environ::component::MAX_FLAT_PARAMS;
+use mintage_environ::{AdapterId, DomainId, FuncKey, Trap};
+
+/// The hook of the builtin `call_task`, with the number of the adapter and the address of the
+/// caller's words.
+pub enum CallTask {}
+
+impl SuspendHook for CallTask {
+    unsafe extern "C" fn on_call(ctx: *mut u8, a: *const (), b: *mut u64, _: u64) -> MaySuspend {
+        // SAFETY: the instance lives while its code runs.
+        let data = unsafe { InstanceData::of_ctx(ctx) };
+        // SAFETY: machine code of the current activation has called this.
+        let poll = unsafe { Poll::of_builtin(data) };
+        let mut poll = match poll {
+            Ok(poll) => poll,
+            // SAFETY: as above.
+            Err(failed) => return unsafe { finish(data, None, Err(failed)) },
+        };
+        let adapter = AdapterId::from_u32(a.addr() as u32);
+        // SAFETY: machine code passes the address of its array, with as many words as it says.
+        let step = unsafe { call_task(data, adapter, b, &mut poll) };
+        // SAFETY: as above.
+        unsafe { finish(data, poll.record, step) }
+    }
+}
+
+/// Calls the callee of an adapter as a task.
+///
+/// # Safety
+///
+/// As [`resume`]. `words` is the array of the caller.
+unsafe fn call_task(
+    data: &InstanceData,
+    adapter: AdapterId,
+    words: *mut u64,
+    poll: &mut Poll<'_>,
+) -> Result<Step, Failed> {
+    let origin = Origin::Adapter(adapter);
+    let info = run::info(data, origin).ok_or(Trap::NoTask)?;
+    let caller = info.caller.as_ref().ok_or(Trap::NoTask)?;
+    let scope = match caller.borrows {
+        true => Some(data.with_handles(|handles, _| handles.enter())),
+        false => None,
+    };
+    let count = caller.words as usize;
+    let mut array = vec![0; TASK_WORDS.max(1 + count)].into_boxed_slice();
+    array[0] = scope.map_or(0, |scope| scope.as_u32().into());
+    // SAFETY: the caller's array has a word more than its arguments and results.
+    let arguments = unsafe { std::slice::from_raw_parts(words.add(1), count) };
+    array[1..=count].copy_from_slice(arguments);
+    let (subtask, thread, entered) = with(data, |state| {
+        let subtask = state.add_waitable(
+            None,
+            WaitableKind::Subtask(Subtask {
+                state: SubtaskState::Starting,
+                task: None,
+                scope,
+                is_delivered: false,
+                cancellation_requested: false,
+                result: 0,
+                result_is_async: false,
+            }),
+        )?;
+        let task = Task {
+            origin,
+            domain: info.domain,
+            state: TaskState::Initial,
+            caller: Caller::Guest { subtask },
+            scope,
+            result_pointer: array[caller.pointer_word as usize],
+            words: array,
+            implicit: None,
+            threads: 0,
+            returning: None,
+            is_exclusive: !info.is_async || info.callback.is_some(),
+        };
+        let (task, thread) = state.add_task(task, Start::Task)?;
+        state.subtask(subtask).task = Some(task);
+        Ok::<_, Trap>((subtask, thread, state.try_enter(thread)))
+    })?;
+    let words = words.expose_provenance();
+    let then = Then::Called { subtask, words };
+    if entered {
+        // SAFETY: as the caller promises.
+        let ran = unsafe { run::run(data, thread, None, poll) }?;
+        if ran == Ran::HostWaits {
+            return Ok(Step::HostWaits(then));
+        }
+        // Those that the task has switched to.
+        let next = with(data, |state| state.switch_to.take());
+        if let Some(next) = next {
+            // SAFETY: as above.
+            if unsafe { resume(data, next, poll) }? == Ran::HostWaits {
+                return Ok(Step::HostWaits(then));
+            }
+        }
+    }
+    match called(data, subtask, words)? {
+        // SAFETY: as the caller promises.
+        Step::Wait(condition, then) => unsafe { wait(data, condition, then, poll) },
+        step => Ok(step),
+    }
+}
+
+/// Returns what a caller does whose task has begun, or waits to begin.
+pub(super) fn called(data: &InstanceData, subtask: Key, words: usize) -> Result<Step, Failed> {
+    let (state, task) = with(data, |state| {
+        let subtask = state.subtask(subtask);
+        (subtask.state, subtask.task)
+    });
+    let resolved = with(data, |state| state.subtask(subtask).is_resolved());
+    let origin = with(data, |state| {
+        task.and_then(|task| state.tasks.get(task))
+            .map(|task| task.origin)
+    });
+    let caller = |origin| run::info(data, origin)?.caller.as_ref();
+    let is_async = match origin.and_then(caller) {
+        Some(caller) => caller.is_async,
+        // The task has ended, and so it has a result.
+        None => with(data, |state| state.subtask(subtask).result_is_async),
+    };
+    match (is_async, resolved) {
+        (false, true) => {
+            pass_result(data, subtask, words)?;
+            Ok(Step::Done(0))
+        }
+        (false, false) => Ok(Step::Wait(
+            Condition::Resolved(subtask),
+            Then::Result { subtask, words },
+        )),
+        (true, true) => {
+            let state = state as u32;
+            with(data, |state| state.subtask(subtask).is_delivered = true);
+            run::end_loans(data, subtask);
+            with(data, |state| state.remove_waitable(subtask));
+            Ok(Step::Done(state))
+        }
+        (true, false) => {
+            let domain = with(data, |state| state.current_domain()).ok_or(Trap::NoTask)?;
+            let handle = data.with_handles(|handles, _| {
+                handles.add_concurrent(domain, HandleKind::Subtask, subtask)
+            })?;
+            with(data, |state| {
+                state.waitables[subtask].handle = handle;
+                state.waitables[subtask].owner = Some(domain);
+            });
+            Ok(Step::Done(state as u32 | handle << 4))
+        }
+    }
+}
+
+/// Passes the result of a subtask to its synchronous caller, and removes the subtask.
+pub(super) fn pass_result(data: &InstanceData, subtask: Key, words: usize) -> Result<(), Failed> {
+    let result = with(data, |state| {
+        let subtask = state.subtask(subtask);
+        subtask.is_delivered = true;
+        subtask.result
+    });
+    run::end_loans(data, subtask);
+    with(data, |state| state.remove_waitable(subtask));
+    let words = std::ptr::with_exposed_provenance_mut::<u64>(words);
+    // SAFETY: the array is in the frame of the caller, which waits for this.
+    unsafe { words.add(1).write(result) };
+    Ok(())
+}
+
+/// Notes that a task has its result (`task.return`), or was cancelled, and tells the caller.
+pub(super) fn resolve(data: &InstanceData, task: Key, end: SubtaskState) -> Result<(), Failed> {
+    let scope = with(data, |state| state.tasks[task].scope);
+    if let Some(scope) = scope {
+        data.with_handles(|handles, _| handles.check_returned(scope))?;
+    }
+    with(data, |state| {
+        let Task { origin, caller, .. } = state.tasks[task];
+        state.tasks[task].state = TaskState::Resolved;
+        match caller {
+            Caller::Nobody => {}
+            Caller::Host => state.returned.push_back(task),
+            Caller::Guest { subtask } => {
+                let info = run::info(data, origin).and_then(|info| info.caller.as_ref());
+                let entry = state.subtask(subtask);
+                entry.state = end;
+                entry.task = None;
+                entry.result_is_async = info.is_some_and(|caller| caller.is_async);
+                match state.waitables[subtask].handle {
+                    0 => state.wake_waiter(subtask),
+                    _ => state.set_pending(subtask),
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Notes that a task has returned. For a caller with a flat result, that is `result`, or else in
+/// word 1 of the task's array.
+pub(super) fn returned(data: &InstanceData, task: Key, result: Option<u64>) -> Result<(), Failed> {
+    let already = with(data, |state| state.tasks[task].state == TaskState::Resolved);
+    if already {
+        return Err(Trap::TaskResolved.into());
+    }
+    with(data, |state| {
+        let result = result.unwrap_or(state.tasks[task].words[1]);
+        if let Caller::Guest { subtask } = state.tasks[task].caller {
+            state.subtask(subtask).result = result;
+        }
+    });
+    resolve(data, task, SubtaskState::Returned)
+}
+
+/// The hook of the builtin `task_return`, with the domain, the number of the result's type and
+/// options, and the address of the values.
+pub enum ReturnTask {}
+
+impl SuspendHook for ReturnTask {
+    unsafe extern "C" fn on_call(ctx: *mut u8, a: *const (), b: *mut u64, c: u64) -> MaySuspend {
+        // SAFETY: the instance lives while its code runs.
+        let data = unsafe { InstanceData::of_ctx(ctx) };
+        let (domain, shape) = (DomainId::from_u32(a.addr() as u32), b.addr() as u32);
+        let words = std::ptr::with_exposed_provenance(c as usize);
+        // SAFETY: machine code of the current activation has called this, with its array.
+        unsafe { super::waiting::builtin(data, |_| return_task(data, domain, shape, words)) }
+    }
+}
+
+/// `task.return`. The host takes the result before the guest goes on.
+///
+/// # Safety
+///
+/// Machine code of `data` in the current activation has called this, and `words` is the address of
+/// an array with the values.
+unsafe fn return_task(
+    data: &InstanceData,
+    domain: DomainId,
+    shape: u32,
+    words: *const u64,
+) -> Result<Step, Failed> {
+    let task = with(data, |state| state.current_task()).ok_or(Trap::NoTask)?;
+    let (origin, state, caller) = with(data, |state| {
+        let task = &state.tasks[task];
+        (task.origin, task.state, task.caller)
+    });
+    let info = run::info(data, origin).filter(|info| info.is_async && info.domain == domain);
+    let info = info.ok_or(Trap::TaskReturnMismatch)?;
+    if info.shape != shape && !is_same_result(data, info.shape, shape) {
+        return Err(Trap::TaskReturnMismatch.into());
+    }
+    if state == TaskState::Resolved {
+        return Err(Trap::TaskResolved.into());
+    }
+    let count = value_words(data, shape);
+    // SAFETY: as the caller promises.
+    let values = unsafe { std::slice::from_raw_parts(words, count) };
+    let Origin::Adapter(adapter) = origin else {
+        debug_assert_eq!(caller, Caller::Host);
+        with(data, |state| {
+            state.tasks[task].words[..count].copy_from_slice(values);
+            if let Some(current) = state.current {
+                state.threads[current].state = ThreadState::Suspended;
+                state.tasks[task].returning = Some(current);
+            }
+        });
+        resolve(data, task, SubtaskState::Returned)?;
+        return Ok(Step::Suspend(Then::Return(0)));
+    };
+    let mut array = [0; RESULT_POINTER + 1];
+    array[..count].copy_from_slice(values);
+    array[RESULT_POINTER] = with(data, |state| state.tasks[task].result_pointer);
+    let callee = data.code.routine(FuncKey::Return(adapter));
+    let callee = callee.map_err(|error| Failed::Stopped(entry::Stopped::without_frames(error)))?;
+    let current = with(data, |state| state.current.take());
+    let host = data.current().host();
+    // SAFETY: the instance lives, and this thread uses it. The function belongs to this domain, and
+    // uses as many words as the array has.
+    let result = unsafe {
+        entry::call(
+            InstanceHandle::new(data),
+            domain,
+            &callee,
+            array.as_mut_ptr(),
+            host,
+        )
+    };
+    with(data, |state| state.current = current);
+    result?;
+    returned(data, task, Some(array[0]))?;
+    Ok(Step::Done(0))
+}
+
+/// Returns whether a result of the shape `given` is one of the shape `wanted`: a built-in that
+/// needs no memory need not name it.
+fn is_same_result(data: &InstanceData, wanted: u32, given: u32) -> bool {
+    let shapes = &data.code.interface().return_shapes;
+    let [wanted, given] = [wanted, given].map(|shape| shapes.get(shape as usize));
+    matches!((wanted, given), (Some(wanted), Some(given))
+        if wanted.result == given.result
+            && wanted.string_encoding == given.string_encoding
+            && given.memory.is_none())
+}
+
+/// Returns the number of words of the arguments of `task.return`.
+fn value_words(data: &InstanceData, shape: u32) -> usize {
+    let interface = data.code.interface();
+    let shape = interface.return_shapes.get(shape as usize);
+    let result = shape.and_then(|shape| shape.result);
+    result.map_or(0, |ty| {
+        let count = interface.types.abi(ty).flat_count.map_or(1, usize::from);
+        count.min(MAX_FLAT_PARAMS)
+    })
+}
+
+/// `task.cancel`.
+pub fn cancel_task(data: &InstanceData, _domain: DomainId) -> Result<(), Failed> {
+    let task = with(data, |state| state.current_task()).ok_or(Trap::NoTask)?;
+    let (origin, state) = with(data, |state| {
+        let task = &state.tasks[task];
+        (task.origin, task.state)
+    });
+    if !run::info(data, origin).is_some_and(|info| info.is_async) {
+        return Err(Trap::TaskReturnMismatch.into());
+    }
+    match state {
+        TaskState::CancelDelivered => resolve(data, task, SubtaskState::CancelledBeforeReturned),
+        TaskState::Resolved => Err(Trap::TaskResolved.into()),
+        _ => Err(Trap::TaskNotCancelled.into()),
+    }
+}
+
+/// `backpressure.inc` and `backpressure.dec`.
+pub fn add_backpressure(data: &InstanceData, domain: DomainId, delta: i32) -> Result<(), Failed> {
+    with(data, |state| state.add_backpressure(domain, delta)).map_err(Into::into)
+}
+
+/// Notes that a synchronous task runs from now on. Returns the index of its thread.
+pub fn enter_task(data: &InstanceData, domain: DomainId) -> Result<u32, Failed> {
+    with(data, |state| {
+        let task = Task {
+            origin: Origin::Synchronous,
+            domain,
+            state: TaskState::Started,
+            caller: Caller::Host,
+            scope: None,
+            words: Box::default(),
+            result_pointer: 0,
+            implicit: None,
+            threads: 0,
+            returning: None,
+            is_exclusive: false,
+        };
+        let (_, thread) = state.add_task(task, Start::Nothing)?;
+        state.register(thread);
+        state.threads[thread].state = ThreadState::Running;
+        state.threads[thread].outer = state.current.replace(thread);
+        Ok(state.threads[thread].index)
+    })
+}
+
+/// Ends the synchronous task that runs.
+pub fn exit_task(data: &InstanceData) -> Result<(), Failed> {
+    with(data, |state| {
+        let thread = state.current.ok_or(Trap::NoTask)?;
+        let (task, outer) = (state.threads[thread].task, state.threads[thread].outer);
+        state.current = outer;
+        state.tasks[task].state = TaskState::Resolved;
+        state.end_thread(thread)?;
+        // Threads that it has made may go on.
+        if state.tasks[task].threads == 0 {
+            state.tasks.remove(task);
+        }
+        Ok(())
+    })
+}
+
+/// The hook of the builtin `subtask_cancel`, with the domain, the handle and whether it is
+/// asynchronous.
+pub enum CancelSubtask {}
+
+impl SuspendHook for CancelSubtask {
+    unsafe extern "C" fn on_call(ctx: *mut u8, a: *const (), b: *mut u64, c: u64) -> MaySuspend {
+        // SAFETY: the instance lives while its code runs.
+        let data = unsafe { InstanceData::of_ctx(ctx) };
+        let domain = DomainId::from_u32(a.addr() as u32);
+        let (handle, is_async) = (b.addr() as u32, c as u32 != 0);
+        // SAFETY: machine code of the current activation has called this.
+        unsafe {
+            super::waiting::builtin(data, |poll| {
+                let subtask = begin_cancel(data, domain, handle)?;
+                match subtask {
+                    (subtask, None) => Ok(Step::Done(take_event(data, subtask)[2])),
+                    (subtask, Some(task)) => cancel(data, subtask, task, is_async, poll),
+                }
+            })
+        }
+    }
+}
+
+/// Checks that a subtask can be cancelled. Returns it, and its task unless it has ended.
+fn begin_cancel(
+    data: &InstanceData,
+    domain: DomainId,
+    handle: u32,
+) -> Result<(Key, Option<Key>), Failed> {
+    let (key, _) = data.with_handles(|handles, resources| {
+        handles.concurrent(resources, domain, &[HandleKind::Subtask], handle)
+    })?;
+    with(data, |state| {
+        let in_set = state.waitables[key].set.is_some();
+        let subtask = state.subtask(key);
+        if subtask.is_delivered || subtask.cancellation_requested {
+            return Err(Trap::SubtaskCancelled.into());
+        }
+        if in_set {
+            return Err(Trap::WaitableInSet.into());
+        }
+        if subtask.is_resolved() {
+            return Ok((key, None));
+        }
+        subtask.cancellation_requested = true;
+        let task = subtask.task.ok_or(Trap::NoTask)?;
+        state.waitables[key].has_sync_waiter = true;
+        Ok((key, Some(task)))
+    })
+}
+
+/// Asks a task to end (`request_cancellation`), and lets threads of its component instance run.
+///
+/// # Safety
+///
+/// As [`resume`].
+unsafe fn cancel(
+    data: &InstanceData,
+    subtask: Key,
+    task: Key,
+    is_async: bool,
+    poll: &mut Poll<'_>,
+) -> Result<Step, Failed> {
+    let (domain, turns) = with(data, |state| {
+        let Task {
+            domain, implicit, ..
+        } = state.tasks[task];
+        state.tasks[task].state = TaskState::PendingCancel;
+        if let Some(thread) = implicit {
+            state.enqueue(thread);
+        }
+        (domain, state.queued())
+    });
+    // Each thread that is ready now gets a turn, unless the task ends before.
+    for _ in 0..turns.max(1) {
+        let next = with(data, |state| {
+            let resolved = state.subtask(subtask).is_resolved();
+            (!resolved)
+                .then(|| state.next_ready(Some(domain)))
+                .flatten()
+        });
+        let Some(next) = next else { break };
+        // SAFETY: as the caller promises.
+        if unsafe { resume(data, next, poll) }? == Ran::HostWaits {
+            return Ok(Step::HostWaits(Then::Cancelling { subtask, is_async }));
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe { cancelling(data, subtask, is_async, poll) }
+}
+
+/// Goes on after a task was asked to end.
+///
+/// # Safety
+///
+/// As [`resume`].
+pub(super) unsafe fn cancelling(
+    data: &InstanceData,
+    subtask: Key,
+    is_async: bool,
+    poll: &mut Poll<'_>,
+) -> Result<Step, Failed> {
+    let resolved = with(data, |state| state.subtask(subtask).is_resolved());
+    if resolved || !is_async {
+        let (condition, then) = (Condition::Resolved(subtask), Then::Cancelled(subtask));
+        // SAFETY: as the caller promises.
+        return unsafe { wait(data, condition, then, poll) };
+    }
+    with(data, |state| {
+        state.waitables[subtask].has_sync_waiter = false
+    });
+    Ok(Step::Done(BLOCKED))
+}
+
+/// `subtask.drop`.
+pub fn drop_subtask(data: &InstanceData, domain: DomainId, handle: u32) -> Result<(), Failed> {
+    let (key, _) = data.with_handles(|handles, resources| {
+        handles.concurrent(resources, domain, &[HandleKind::Subtask], handle)
+    })?;
+    with(data, |state| match state.subtask(key).is_delivered {
+        true => {
+            state.remove_waitable(key);
+            Ok(())
+        }
+        false => Err(Trap::SubtaskUnresolved),
+    })?;
+    data.with_handles(|handles, _| handles.remove_concurrent(domain, handle));
+    Ok(())
+}

@@ -1,0 +1,360 @@
+//! Calls of tasks by the host, and its turns.
+
+use super::run::{self, Ran, TASK_WORDS, resume, trapped};
+use super::{Failed, Poll, with};
+use crate::component::arena::Key;
+use crate::component::concurrent::{Caller, Origin, Start, Task, TaskState, ThreadState};
+use crate::component::handles::HandleError;
+use crate::entry::Stopped;
+use crate::instance::{Instance, InstanceData, InstanceHandle};
+use mintage_environ::component::AsyncValue;
+use mintage_environ::{CallId, DomainId, LiftId, Trap};
+use std::ptr::NonNull;
+use std::task::Context;
+
+/// A task that the host has called. The value is a name; it borrows nothing of the instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostTask {
+    task: Key,
+    thread: Key,
+}
+
+/// How far the threads of an instance have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// No thread can go on.
+    Idle,
+    /// A host function has the store, and waits.
+    HostWaits,
+    /// A task of the host has its result, or was cancelled, or may begin.
+    Host,
+    /// Threads are ready, and others should have a turn.
+    Busy,
+}
+
+/// The most threads that go on in one turn.
+const TURN: usize = 64;
+
+impl HostTask {
+    /// Creates a task for a call of an exported function whose type is `async`. `scope` has the
+    /// handles that are lent to it.
+    ///
+    /// # Errors
+    ///
+    /// If there are too many tasks.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such function.
+    ///
+    /// # Safety
+    ///
+    /// The instance lives, and is not used by others.
+    pub unsafe fn new(
+        instance: InstanceHandle,
+        lift: LiftId,
+        scope: Option<CallId>,
+    ) -> Result<HostTask, Trap> {
+        // SAFETY: as the caller promises.
+        let data = unsafe { instance.data() };
+        let origin = Origin::Lift(lift);
+        let info = run::info(data, origin).expect("the type of the function is `async`");
+        with(data, |state| {
+            let task = Task {
+                origin,
+                domain: info.domain,
+                state: TaskState::Initial,
+                caller: Caller::Host,
+                scope,
+                words: vec![0; TASK_WORDS].into_boxed_slice(),
+                result_pointer: 0,
+                implicit: None,
+                threads: 0,
+                returning: None,
+                is_exclusive: !info.is_async || info.callback.is_some(),
+            };
+            let (task, thread) = state.add_task(task, Start::Task)?;
+            Ok(HostTask { task, thread })
+        })
+    }
+
+    /// Lets the task enter its component instance, if its gate is open. Otherwise it waits, and
+    /// this is to be called again after a turn. Returns whether it has entered: then its parameters
+    /// are lowered, and it [begins](Self::begin).
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new).
+    pub unsafe fn try_enter(self, instance: InstanceHandle) -> bool {
+        // SAFETY: as the caller promises.
+        let data = unsafe { instance.data() };
+        with(data, |state| match state.threads[self.thread].state {
+            ThreadState::Suspended => state.try_enter(self.thread),
+            ThreadState::Waiting(_) => {
+                let ready = state.take_if_ready(self.thread);
+                if ready {
+                    state.enter(self.thread);
+                }
+                ready
+            }
+            ThreadState::Running => true,
+        })
+    }
+
+    /// Begins the task, which has entered, with these arguments.
+    ///
+    /// # Errors
+    ///
+    /// If the guest traps.
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new). The words are those of the function's core arguments. `host` is what
+    /// the instance's host functions expect, and no reference exists that they would alias.
+    pub unsafe fn begin(
+        self,
+        instance: InstanceHandle,
+        words: &[u64],
+        cx: &mut Context<'_>,
+        host: NonNull<()>,
+    ) -> Result<(), Stopped> {
+        // SAFETY: as the caller promises.
+        let data = unsafe { instance.data() };
+        with(data, |state| {
+            let array = &mut state.tasks[self.task].words;
+            let count = words.len().min(array.len());
+            array[..count].copy_from_slice(&words[..count]);
+        });
+        let mut poll = poll_of(cx, host);
+        // SAFETY: as the caller promises.
+        unsafe { run::run(data, self.thread, None, &mut poll) }?;
+        let next = with(data, |state| state.switch_to.take());
+        if let Some(next) = next {
+            // SAFETY: as above.
+            unsafe { resume(data, next, &mut poll) }?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the task has a result for the host.
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new).
+    pub unsafe fn has_returned(self, instance: InstanceHandle) -> bool {
+        // SAFETY: as the caller promises.
+        let data = unsafe { instance.data() };
+        with(data, |state| {
+            let returned = state.returned.iter().position(|&task| task == self.task);
+            returned.map(|at| state.returned.remove(at)).is_some()
+        })
+    }
+
+    /// Returns the words of the result: for a function that is lifted with `async`, the arguments
+    /// of `task.return`, and else the function's core results.
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new).
+    pub unsafe fn words(self, instance: InstanceHandle) -> [u64; TASK_WORDS] {
+        // SAFETY: as the caller promises.
+        let data = unsafe { instance.data() };
+        with(data, |state| {
+            let mut words = [0; TASK_WORDS];
+            words.copy_from_slice(&state.tasks[self.task].words[..TASK_WORDS]);
+            words
+        })
+    }
+
+    /// Lets the task go on, whose result the host has taken. (A function that is lifted without
+    /// `async` has ended.)
+    ///
+    /// # Errors
+    ///
+    /// If the guest traps.
+    ///
+    /// # Safety
+    ///
+    /// As [`begin`](Self::begin).
+    pub unsafe fn finish(
+        self,
+        instance: InstanceHandle,
+        cx: &mut Context<'_>,
+        host: NonNull<()>,
+    ) -> Result<(), Stopped> {
+        // SAFETY: as the caller promises.
+        let data = unsafe { instance.data() };
+        let (thread, origin, domain) = with(data, |state| {
+            let task = &mut state.tasks[self.task];
+            // Only the threads of the task are left, which end by themselves.
+            task.caller = Caller::Nobody;
+            (task.returning.take(), task.origin, task.domain)
+        });
+        let Some(thread) = thread else { return Ok(()) };
+        let is_async = run::info(data, origin).is_some_and(|info| info.is_async);
+        if !is_async {
+            return run::exit(data, thread, domain, true).map_err(|failed| trapped(data, failed));
+        }
+        let mut poll = poll_of(cx, host);
+        // SAFETY: as the caller promises.
+        unsafe { resume(data, thread, &mut poll) }.map(|_| ())
+    }
+}
+
+fn poll_of<'a>(cx: &mut Context<'a>, host: NonNull<()>) -> Poll<'a> {
+    Poll {
+        host,
+        record: None,
+        context: Context::from_waker(cx.waker()),
+    }
+}
+
+impl InstanceHandle {
+    /// Lets threads of the instance go on.
+    ///
+    /// # Errors
+    ///
+    /// If one traps.
+    ///
+    /// # Safety
+    ///
+    /// As [`HostTask::begin`].
+    pub unsafe fn turn(self, cx: &mut Context<'_>, host: NonNull<()>) -> Result<Turn, Stopped> {
+        // SAFETY: as the caller promises.
+        let data = unsafe { self.data() };
+        let mut poll = poll_of(cx, host);
+        for _ in 0..TURN {
+            let chain = with(data, |state| std::mem::take(&mut state.chain));
+            if let Some((&first, rest)) = chain.split_first() {
+                // SAFETY: as the caller promises.
+                let ran = unsafe { go_on(data, first, &mut poll) }?;
+                with(data, |state| state.chain.extend_from_slice(rest));
+                if ran == Ran::HostWaits {
+                    return Ok(Turn::HostWaits);
+                }
+                // The next one goes on, since what it has run is back.
+                with(data, |state| state.host_is_back = true);
+                continue;
+            }
+            let (next, host) = with(data, |state| {
+                state.host_is_back = false;
+                let host = !state.returned.is_empty();
+                (state.next_ready(None), host)
+            });
+            match next {
+                None => {
+                    return Ok(if host { Turn::Host } else { Turn::Idle });
+                }
+                Some(thread) => {
+                    let is_host = with(data, |state| {
+                        let task = state.threads[thread].task;
+                        let task = &state.tasks[task];
+                        let begins = state.threads[thread].start == Start::Task
+                            && state.threads[thread].fiber.is_none();
+                        begins && task.caller == Caller::Host
+                    });
+                    if is_host {
+                        // The host lowers the parameters first.
+                        with(data, |state| state.enter(thread));
+                        return Ok(Turn::Host);
+                    }
+                    // SAFETY: as above.
+                    if unsafe { resume(data, thread, &mut poll) }? == Ran::HostWaits {
+                        return Ok(Turn::HostWaits);
+                    }
+                    if host {
+                        return Ok(Turn::Host);
+                    }
+                }
+            }
+        }
+        Ok(Turn::Busy)
+    }
+
+    /// Returns whether tasks of the instance are under way.
+    ///
+    /// # Safety
+    ///
+    /// The instance lives, and is not used by others.
+    pub unsafe fn has_tasks(self) -> bool {
+        // SAFETY: as the caller promises.
+        let data = unsafe { self.data() };
+        data.concurrent.get().is_some() && with(data, |state| state.tasks.len() > 0)
+    }
+
+    /// Notes that the host calls a function whose type is not `async`. Returns whether that must
+    /// [end](Self::exit_task).
+    ///
+    /// # Errors
+    ///
+    /// If there are too many tasks.
+    ///
+    /// # Safety
+    ///
+    /// As [`has_tasks`](Self::has_tasks).
+    pub unsafe fn enter_task(self, domain: DomainId) -> Result<bool, Trap> {
+        // SAFETY: as the caller promises.
+        let data = unsafe { self.data() };
+        let domains = &data.code.interface().concurrent_domains;
+        if domains.binary_search(&domain).is_err() {
+            return Ok(false);
+        }
+        match super::enter_task(data, domain) {
+            Ok(_) => Ok(true),
+            Err(Failed::Trap(trap)) => Err(trap),
+            Err(_) => Err(Trap::TooManyTasks),
+        }
+    }
+
+    /// Notes that such a call has returned.
+    ///
+    /// # Safety
+    ///
+    /// As [`has_tasks`](Self::has_tasks).
+    pub unsafe fn exit_task(self) {
+        // SAFETY: as the caller promises.
+        let data = unsafe { self.data() };
+        let _ = super::exit_task(data);
+    }
+}
+
+/// Lets a thread go on that waits for a host function, or for a thread that does.
+///
+/// # Safety
+///
+/// As [`resume`].
+unsafe fn go_on(data: &InstanceData, thread: Key, poll: &mut Poll<'_>) -> Result<Ran, Stopped> {
+    let is_first = with(data, |state| !state.host_is_back);
+    if is_first {
+        // Its stack waits for a future of the host.
+        //
+        // SAFETY: as the caller promises.
+        let ran = unsafe { run::run(data, thread, None, poll) }?;
+        if ran == Ran::Back
+            && let Some(next) = with(data, |state| state.switch_to.take())
+        {
+            // SAFETY: as above.
+            return unsafe { resume(data, next, poll) };
+        }
+        return Ok(ran);
+    }
+    // SAFETY: as above.
+    unsafe { resume(data, thread, poll) }
+}
+
+impl Instance {
+    /// Fails unless a guest has a readable end of a stream or future that it can pass to the host
+    /// (`lift_async_value`).
+    ///
+    /// # Errors
+    ///
+    /// If it has not.
+    pub fn check_lift(
+        &self,
+        domain: DomainId,
+        value: AsyncValue,
+        handle: u32,
+    ) -> Result<(), HandleError> {
+        super::check_lift(self.data(), domain, value, handle)
+    }
+}

@@ -1,0 +1,232 @@
+//! Runs the tasks and threads of an instance (CanonicalABI.md, "Concurrency").
+//!
+//! [`Concurrent`] has their state and its rules. Here is what needs machine code, stacks and guest
+//! memory:
+//!
+//! ```text
+//! run        threads: start, go on, wait, end
+//! calls      calls of tasks by guests, `task.*`, `subtask.*`
+//! host       calls of tasks by the host, and its turns
+//! waiting    built-ins that wait: waitable sets, `thread.*`
+//! ends       built-ins on streams and futures
+//! ```
+//!
+//! A thread of a function whose type is `async` has a stack of its own. Whatever runs on it (a
+//! built-in that waits, or a call of another task) may suspend it, and then control is back at
+//! whoever started it or let it go on: the host, or a built-in in another thread. A function whose
+//! type is not `async` runs on the stack of its caller. Where it waits, it lets other threads of
+//! its component instance run, from there.
+//!
+//! Built-ins that wait end in a [`Step`]. What follows when the thread goes on is data
+//! ([`Then`]), since nothing of Rust may be on a stack that is suspended.
+//!
+//! An asynchronous host function may have the whole store while it waits. Then nothing else of the
+//! store can run: each thread from the one that called it outwards is suspended, and remembered in
+//! [`Concurrent::chain`].
+
+mod calls;
+mod ends;
+mod host;
+mod run;
+mod waiting;
+
+pub use calls::{CallTask, CancelSubtask, ReturnTask};
+pub use calls::{add_backpressure, cancel_task, drop_subtask, enter_task, exit_task};
+pub use ends::{CancelCopy, CopyEnd, check_lift, drop_end, forward, new_ends, transfer_end};
+pub use host::{HostTask, Turn};
+pub use waiting::{
+    SwitchThread, WaitForSet, context, drop_set, join, new_set, new_thread, poll_set, resume_later,
+    set_context, thread_index,
+};
+
+use crate::arch::MaySuspend;
+use crate::component::arena::Key;
+use crate::component::concurrent::{Concurrent, Condition, Start, Then};
+use crate::component::handles::HandleError;
+use crate::entry::{Record, RunningRecord, Stopped, SuspendableCall};
+use crate::instance::{InstanceData, Threads};
+use mintage_environ::Trap;
+use std::any::Any;
+use std::cell::RefCell;
+use std::ptr::NonNull;
+use std::task::{Context, Waker};
+
+/// The tasks and threads of an instance.
+pub(crate) type State = Concurrent<SuspendableCall>;
+
+/// Returns the tasks and threads of an instance. They are borrowed only while no other code runs.
+fn state(data: &InstanceData) -> &RefCell<State> {
+    let state = data
+        .concurrent
+        .get_or_init(|| Box::new(RefCell::new(State::new())));
+    let state: &dyn Any = &**state;
+    let state = state.downcast_ref::<RefCell<State>>();
+    state.expect("only this folder makes it")
+}
+
+impl Threads for RefCell<State> {
+    fn are_idle(&self) -> bool {
+        self.borrow().is_idle()
+    }
+}
+
+/// Calls `f` with the tasks and threads of an instance. `f` must not run guests.
+fn with<R>(data: &InstanceData, f: impl FnOnce(&mut State) -> R) -> R {
+    f(&mut state(data).borrow_mut())
+}
+
+/// Why a built-in fails: the guest traps, or what it has run was stopped.
+#[derive(Debug)]
+pub enum Failed {
+    Trap(Trap),
+    Handle(HandleError),
+    /// Another thread was stopped, or the host failed.
+    Stopped(Stopped),
+}
+
+impl From<Trap> for Failed {
+    fn from(trap: Trap) -> Self {
+        Failed::Trap(trap)
+    }
+}
+
+impl From<HandleError> for Failed {
+    fn from(error: HandleError) -> Self {
+        Failed::Handle(error)
+    }
+}
+
+impl From<Stopped> for Failed {
+    fn from(stopped: Stopped) -> Self {
+        Failed::Stopped(stopped)
+    }
+}
+
+impl Failed {
+    /// Returns the code of the trap that ends the current call. Its details are left in the state
+    /// of the store and of the instance.
+    pub fn code(self, data: &InstanceData) -> u32 {
+        match self {
+            Failed::Trap(trap) => trap as u32,
+            Failed::Handle(error) => {
+                data.current().handle_error.set(Some(error));
+                error.trap() as u32
+            }
+            Failed::Stopped(stopped) => {
+                data.stopped.set(Some(Box::new(stopped)));
+                // The reason above comes before this one.
+                Trap::Interrupt as u32
+            }
+        }
+    }
+}
+
+/// What a built-in that may wait does next.
+enum Step {
+    /// It returns a number.
+    Done(u32),
+    /// The current thread waits.
+    Wait(Condition, Then),
+    /// The current thread is suspended, in a state that it has already.
+    Suspend(Then),
+    /// The current thread is suspended until a host function has finished that has the store.
+    HostWaits(Then),
+}
+
+/// The access of a built-in to the poll in which it runs.
+struct Poll<'a> {
+    /// The pointer for host functions.
+    host: NonNull<()>,
+    /// The record of the innermost call, if that can be suspended.
+    record: Option<RunningRecord>,
+    context: Context<'a>,
+}
+
+impl<'a> Poll<'a> {
+    /// Returns the access of a built-in that machine code of `data` has called.
+    ///
+    /// # Safety
+    ///
+    /// Machine code of the current activation has called the built-in, and does not go on while the
+    /// result is used.
+    unsafe fn of_builtin(data: &InstanceData) -> Result<Poll<'a>, Failed> {
+        let access = data.current().host();
+        // SAFETY: as the caller promises.
+        let (host, record) = unsafe { (access.functions(), Record::of_call(access)) };
+        // `may_leave` was tested, so there is access to the host.
+        let host = host.ok_or(Trap::CannotLeaveComponent)?;
+        // SAFETY: as the caller promises. Only one context for the record exists at a time.
+        let waker = record.map_or(Waker::noop(), |record| unsafe { record.context() }.waker());
+        Ok(Poll {
+            host,
+            record,
+            context: Context::from_waker(waker),
+        })
+    }
+}
+
+/// Ends a built-in that may wait.
+///
+/// # Safety
+///
+/// The built-in is the hook of the stub that machine code has called in the current activation,
+/// and returns the result to that. `record` is of this activation.
+unsafe fn finish(
+    data: &InstanceData,
+    record: Option<RunningRecord>,
+    result: Result<Step, Failed>,
+) -> MaySuspend {
+    let failed = |failed: Failed| MaySuspend::done(u64::from(failed.code(data)) << 32);
+    let step = match result {
+        Ok(step) => step,
+        Err(error) => return failed(error),
+    };
+    if let Step::Done(result) = step {
+        return MaySuspend::done(result.into());
+    }
+    let Some(record) = record else {
+        return failed(Trap::CannotBlock.into());
+    };
+    let suspended = with(data, |state| state.suspend(step));
+    match suspended {
+        // SAFETY: as the caller promises.
+        Ok(()) => unsafe { record.suspend_thread() },
+        Err(trap) => failed(trap.into()),
+    }
+}
+
+impl State {
+    /// Notes that the current thread is suspended.
+    fn suspend(&mut self, step: Step) -> Result<(), Trap> {
+        let current = self.current.ok_or(Trap::NoTask)?;
+        // A synchronous task that waits for the host is on the stack of another thread.
+        let owner = self.owner(current);
+        match step {
+            Step::Done(_) => {}
+            Step::Wait(condition, then) => {
+                self.threads[current].then = then;
+                self.wait(current, condition);
+            }
+            Step::Suspend(then) => self.threads[current].then = then,
+            Step::HostWaits(then) => {
+                // A synchronous call of the host cannot be suspended by other threads.
+                if self.threads[owner].start == Start::Nothing {
+                    return Err(Trap::CannotBlock);
+                }
+                self.threads[current].then = then;
+                self.chain.push(owner);
+            }
+        }
+        self.threads[owner].inner = (owner != current).then_some(current);
+        Ok(())
+    }
+
+    /// Returns the thread on whose stack a thread runs.
+    fn owner(&self, thread: Key) -> Key {
+        let mut owner = thread;
+        while let Some(outer) = self.threads[owner].outer {
+            owner = outer;
+        }
+        owner
+    }
+}
