@@ -18,16 +18,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "compile without it",
     ),
     (
-        WasmFeatures::CM_ASYNC,
-        "the async ABI of components",
-        "use synchronous functions, without streams and futures",
-    ),
-    (
-        WasmFeatures::CM_THREADING,
-        "the threads of components",
-        "use synchronous functions on one thread",
-    ),
-    (
         WasmFeatures::CM_VALUES,
         "component values",
         "leave value imports, exports and start functions out",

@@ -318,7 +318,9 @@ fn proposals_are_off_by_default_and_say_what_turns_them_on() {
         (assert_invalid
             (component (core func (canon error-context.drop)))
             "`Config::wasm_component_model_error_context` turns on")
-        (assert_invalid (component (type (stream u8))) "not supported yet")
+        (assert_invalid
+            (component (core func (canon thread.index)))
+            "`Config::wasm_component_model_threading` turns on")
         (assert_invalid (component (import "v" (value u8))) "not supported yet")
         (assert_invalid (component (import "a:b:c/d" (func))) "expected `/`")"#,
         &[],
