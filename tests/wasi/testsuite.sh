@@ -18,5 +18,5 @@ USAGE
 fi
 checkout=$(cd "$1" && pwd)
 cd "$here/../.."
-exec cargo run --quiet --locked -p mintage-wasi --example wasi-testsuite -- \
+exec cargo run --quiet --locked -p mintage-wasi-tests --bin wasi-testsuite -- \
     "$checkout" "$here/testsuite-failures.txt" "${@:2}"
