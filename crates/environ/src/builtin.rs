@@ -176,7 +176,8 @@ macro_rules! builtins {
             SubtaskDrop subtask_drop(domain: I32, handle: I32) -> TrapCode;
             /// `waitable-set.new`.
             WaitableSetNew waitable_set_new(domain: I32) -> Fallible(I32);
-            /// `waitable-set.wait`. The low half of `place` is the domain, the high half the memory.
+            /// `waitable-set.wait`. The low half of `place` is the domain, the high half the
+            /// memory.
             WaitableSetWait waitable_set_wait(
                 place: I64, set: I32, pointer: I64
             ) -> Suspending(I32);
@@ -187,8 +188,8 @@ macro_rules! builtins {
             /// `waitable.join`.
             WaitableJoin waitable_join(domain: I32, waitable: I32, set: I32) -> TrapCode;
             /// Creates a stream or future of type `value`
-            /// ([`AsyncValue::to_u32`](crate::component::AsyncValue::to_u32)). Returns the handle of
-            /// the readable end, and writes that of the writable one, 4 bytes, to the address
+            /// ([`AsyncValue::to_u32`](crate::component::AsyncValue::to_u32)). Returns the handle
+            /// of the readable end, and writes that of the writable one, 4 bytes, to the address
             /// `writable`.
             EndNew end_new(domain: I32, value: I32, writable: I64) -> Fallible(I32);
             /// Reads or writes. The low half of `end` is the handle, the high half the number of

@@ -11,21 +11,21 @@
 //! repository rules read the table, from its heading on, and check every `crate::` path.
 //!
 //! ```text
-//! folder       may use                                 what it is
-//! arch         -                                       the processor: stubs, frames, registers
-//! sys          arch                                    the operating system
-//! bulk         -                                       long work in interruptible pieces
-//! component    bulk                                    handle tables, error contexts, transcoding
-//! slab         arch sys                                an instance's address space and its reset
-//! pool         slab sys                                limits of an engine's slabs; idle slabs
-//! code         arch pool slab sys                      loaded artifacts, keys resolved to pointers
-//! fiber        pool sys                                stacks of calls that can be suspended
-//! instance     bulk code component fiber pool slab sys an instance's state, limits and growth
-//! entry        arch code component fiber instance sys  calls: in, to the host, and how they end
-//! concurrent   arch bulk component entry instance      runs tasks and threads
-//! gc           bulk entry instance                     the GC heap and its collector
-//! builtins     arch bulk component concurrent entry gc instance what machine code calls
-//! instantiate  builtins code entry instance slab       from code and imports to an instance
+//! folder       may use                                  what it is
+//! arch         -                                        the processor: stubs, frames, registers
+//! sys          arch                                     the operating system
+//! bulk         -                                        long work in interruptible pieces
+//! component    bulk                                     handle tables, error contexts, transcoding
+//! slab         arch sys                                 an instance's address space and its reset
+//! pool         slab sys                                 limits of an engine's slabs; idle slabs
+//! code         arch pool slab sys                       loaded artifacts, keys as pointers
+//! fiber        pool sys                                 stacks of calls that can be suspended
+//! instance     bulk code component fiber pool slab sys  an instance's state, limits and growth
+//! entry        arch code component fiber instance sys   calls: in, to the host, and how they end
+//! concurrent   arch bulk code component entry instance  runs tasks and threads
+//! gc           bulk entry instance                      the GC heap and its collector
+//! builtins     arch bulk component concurrent entry gc instance  what machine code calls
+//! instantiate  builtins code entry instance slab        from code and imports to an instance
 //! ```
 //!
 //! Architecture invariants: only `sys` calls the operating system, and only `arch` knows the

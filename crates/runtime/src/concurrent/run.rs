@@ -141,7 +141,8 @@ fn stop(data: &InstanceData, thread: Key, failed: Failed) -> Stopped {
     };
     let fiber = with(data, |state| state.threads[thread].fiber.take());
     match fiber {
-        // SAFETY: the call is suspended, and its instance lives, as the caller of `resume` promises.
+        // SAFETY: the call is suspended, and its instance lives, as the caller of `resume`
+        // promises.
         Some(mut fiber) => unsafe { fiber.stop(trap) },
         None => trapped(data, trap.into()),
     }

@@ -38,8 +38,8 @@ impl Instance {
     /// # Errors
     ///
     /// If a call into the instance was stopped, the instance has handles (which mean nothing to
-    /// another instance), tasks of it are under way, its contents are too large or too scattered, or
-    /// the system gives no memory for them.
+    /// another instance), tasks of it are under way, its contents are too large or too scattered,
+    /// or the system gives no memory for them.
     pub fn snapshot(&mut self) -> Result<Arc<Code>> {
         let data = self.data();
         ensure!(

@@ -1,5 +1,5 @@
-//! Calls of functions of `async` type. Such a call is a task: it may start later than it is made, and
-//! go on after it has returned. So its adapter is in parts, which the runtime calls:
+//! Calls of functions of `async` type. Such a call is a task: it may start later than it is made,
+//! and go on after it has returned. So its adapter is in parts, which the runtime calls:
 //!
 //! ```text
 //! caller     what the caller calls: leaves its core arguments in an array for the runtime
