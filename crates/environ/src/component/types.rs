@@ -75,11 +75,11 @@ impl InterfaceType {
     /// Returns whether values of the type are numbers, of which every bit pattern is one.
     pub fn is_number(self) -> bool {
         use InterfaceType as T;
-        match self {
-            T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::S64 | T::U64 => true,
-            T::F32 | T::F64 => true,
-            _ => false,
-        }
+        let is_integer = matches!(
+            self,
+            T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::S64 | T::U64
+        );
+        is_integer || matches!(self, T::F32 | T::F64)
     }
 }
 

@@ -240,7 +240,7 @@ unsafe fn perform(
             let memory = op.memory.ok_or(Trap::PointerOutOfBounds)?;
             let bytes = u64::from(count) * u64::from(size);
             let place = data.memory_range(memory, pointer, bytes);
-            Ok::<_, Trap>(place.ok_or(Trap::PointerOutOfBounds)?)
+            place.ok_or(Trap::PointerOutOfBounds)
         };
         let source = place(writing, from.pointer, source_size)?;
         let target = place(reading, to.pointer, target_size)?;
