@@ -287,8 +287,8 @@ impl SuspendableCall {
         unsafe { (*self.record.as_ptr()).wait = None };
     }
 
-    /// Makes the next poll go on: the function that suspended the call by
-    /// [`suspend_thread`](RunningRecord::suspend_thread) returns `result`.
+    /// Makes the next poll go on: the function that suspended the call by `suspend_thread` returns
+    /// `result`.
     pub fn resume(&mut self, result: u64) {
         // SAFETY: the record is the call's own, on a stack that it keeps.
         unsafe { (*self.record.as_ptr()).wait = Some(Wait::Over(result)) };
