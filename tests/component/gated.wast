@@ -87,6 +87,5 @@
   (component
     (import "f" (func (param "l" (list u8 100000000)))))
   "too large")
-;; Features for async components stay off.
-(assert_invalid (component (import "f" (func (param "s" (stream u8))))) "requires the component model async feature")
-
+;; These features for async components stay off.
+(assert_invalid (component (core func (canon thread.index))) "requires the component model threading feature")

@@ -105,7 +105,7 @@ impl Program<'_> {
             if let Some(callback) = lift.callback {
                 write!(f, " callback={}", callback.key)?;
             }
-            writeln!(f)?;
+            writeln!(f, " calls={}", interface.lift_calls[id])?;
         }
         for (id, lower) in interface.lowers.iter() {
             write!(

@@ -386,6 +386,21 @@ impl CanonOp {
         }
     }
 
+    /// Returns whether other threads may run before the built-in returns.
+    pub fn may_wait(self) -> bool {
+        let asks_only = matches!(
+            self,
+            CanonOp::TaskReturn(_)
+                | CanonOp::TaskCancel
+                | CanonOp::ContextGet(_)
+                | CanonOp::ContextSet(_)
+                | CanonOp::ThreadIndex
+                | CanonOp::ThreadNewIndirect(..)
+                | CanonOp::ThreadResumeLater
+        );
+        self.asks_for_task() && !asks_only
+    }
+
     /// Returns whether the built-in has an `async` variant.
     pub fn may_be_async(self) -> bool {
         matches!(

@@ -107,7 +107,8 @@ impl Sandbox {
         )
     }
 
-    fn prepare(&self, command: &mut Command) {
+    /// Makes a command run in the sandbox.
+    pub fn prepare(&self, command: &mut Command) {
         command
             .current_dir(self.folder.path())
             .env("XDG_CACHE_HOME", self.cache())

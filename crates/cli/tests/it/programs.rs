@@ -366,7 +366,11 @@ fn ctrl_c_ends_programs() {
     ] {
         let ready = format!("(call $write (i32.const 1) (i32.const 6)) {body}");
         let sandbox = sandbox(&ready);
-        let mut command = sandbox.command(&[options, &["app.wat"]].concat());
+        // Whatever a shell starts in the background ignores the signal.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_mintage")]);
+        command.args(options).arg("app.wat");
+        sandbox.prepare(&mut command);
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

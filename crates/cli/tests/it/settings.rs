@@ -103,7 +103,7 @@ fn features_are_options_and_errors_name_them() {
 
 #[test]
 fn errors_of_unsupported_features_name_no_option() {
-    let sandbox = Sandbox::with("(component (type (stream u8)))");
+    let sandbox = Sandbox::with("(component (core func (canon thread.available_parallelism)))");
     sandbox.fail(
         &["run", "app.wat"],
         1,

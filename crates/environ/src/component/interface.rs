@@ -2,6 +2,7 @@
 //! connect them. The embedding API reads it from the artifact.
 
 use super::abi::FuncAbi;
+use super::host_calls::HostCalls;
 use super::types::{ComponentTypes, InterfaceType};
 use crate::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, EndOpId, FuncKey, FuncTypeId, FutureId,
@@ -451,6 +452,8 @@ pub struct ComponentInterface {
     pub lifts: IndexVec<LiftId, LiftedFunc>,
     /// The tasks of lifted functions of `async` type. Parallel to `lifts`.
     pub lift_tasks: IndexVec<LiftId, Option<GuestTask>>,
+    /// The functions of the host that calls of lifted functions may reach. Parallel to `lifts`.
+    pub lift_calls: IndexVec<LiftId, HostCalls>,
     /// Exports by name.
     pub exports: IndexMap<Box<str>, Export>,
     /// The imports that have annotations.

@@ -1,6 +1,7 @@
 //! Component types, Canonical ABI arithmetic, and the interface of a compiled component.
 
 mod abi;
+mod host_calls;
 mod interface;
 mod names;
 mod types;
@@ -10,6 +11,7 @@ pub use abi::{
     MAX_LIST_BYTE_LENGTH, MAX_STRING_BYTE_LENGTH, UTF16_TAG, VariantLayout, align_to,
     discriminant_size, flags_words,
 };
+pub use host_calls::HostCalls;
 pub use interface::{
     AnnotatedItems, Annotations, AsyncValue, CanonOptions, ComponentInterface, CoreCallee,
     CoreExport, CoreItem, EndOp, Export, GuestCaller, GuestTask, Import, ImportFunc, Initializer,

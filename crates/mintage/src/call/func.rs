@@ -273,9 +273,8 @@ impl Func {
     /// instance cannot be entered again. The future may be polled on another thread each time, by
     /// any executor. While it exists, nothing else of the store can run.
     ///
-    /// A function of an instance whose imports are all synchronous runs within the first poll, on
-    /// the stack of the thread, unless guests of the store may yield. Otherwise it has a stack of
-    /// its own; see [`PoolConfig::total_stacks`](crate::PoolConfig::total_stacks). This is decided
+    /// A function that reaches only synchronous imports runs within the first poll, on the stack of
+    /// the thread, unless guests of the store may yield. Otherwise it has a stack of its own; see [`PoolConfig::total_stacks`](crate::PoolConfig::total_stacks). This is decided
     /// when the call begins: if a host function makes guests of the store yield only then, a call
     /// without a stack of its own fails where it would have to yield.
     ///
@@ -389,7 +388,7 @@ impl Func {
         instance.entries.check()?;
         let resolved = instance.component.lift(callee);
         let (borrows, is_task) = (resolved.boundary.borrows, resolved.is_task);
-        let may_suspend = store.may_suspend(instance.runtime.imports());
+        let may_suspend = store.may_suspend(instance.runtime.imports(), resolved.calls);
         let scope = CallScope::new(store, self.instance, borrows);
         if is_task {
             return call_task(scope, callee, abi, lower, lift).await;

@@ -1,7 +1,9 @@
 //! [`Boundary`] and [`ResolvedLift`]: what calls need to know of a function, resolved once.
 
 use crate::error::Result;
-use mintage_environ::component::{CanonOptions, ComponentInterface, InterfaceType, StringEncoding};
+use mintage_environ::component::{
+    CanonOptions, ComponentInterface, HostCalls, InterfaceType, StringEncoding,
+};
 use mintage_environ::{DomainId, FuncTypeId, IndexVec, LiftId, MemoryId};
 use mintage_runtime::{Callee, Code};
 
@@ -75,6 +77,8 @@ pub(crate) struct ResolvedLift {
     /// The core function.
     pub callee: Callee,
     pub post_return: Option<Callee>,
+    /// The functions of the host that a call may reach.
+    pub calls: HostCalls,
     /// Whether calls are tasks that may wait: whether the function's type is `async`.
     pub is_task: bool,
     /// Whether the runtime must know which call runs in the component instance.
@@ -88,10 +92,11 @@ impl ResolvedLift {
     ///
     /// When the artifact has no code for one of the functions.
     pub fn all(code: &Code) -> Result<IndexVec<LiftId, ResolvedLift>> {
-        let lifts = code.interface().lifts.values();
-        lifts
-            .map(|lift| {
-                let interface = code.interface();
+        let interface = code.interface();
+        interface
+            .lifts
+            .iter()
+            .map(|(id, lift)| {
                 let concurrent = &interface.concurrent_domains;
                 let post_return = lift.post_return.map(|callee| code.callee(callee));
                 Ok(ResolvedLift {
@@ -101,6 +106,7 @@ impl ResolvedLift {
                     },
                     callee: code.callee(lift.callee)?,
                     post_return: post_return.transpose()?,
+                    calls: interface.lift_calls[id],
                     is_task: interface.types.func(lift.ty).is_async,
                     is_concurrent: concurrent.binary_search(&lift.options.domain).is_ok(),
                 })

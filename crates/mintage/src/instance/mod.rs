@@ -12,6 +12,7 @@ use crate::{
     AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine,
     ExportLookup, Func, Lift, Lower, TypedFunc,
 };
+use mintage_environ::component::HostCalls;
 use mintage_runtime::HostTable;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -127,7 +128,7 @@ impl<T> InstancePre<T> {
         T: Send,
     {
         let store = store.as_context_mut().0;
-        let instantiated = match store.may_suspend(&self.imports) {
+        let instantiated = match store.may_suspend(&self.imports, HostCalls::ALL) {
             true => {
                 let instantiated =
                     store.instantiate_async(&self.component, &self.imports, &self.linked);

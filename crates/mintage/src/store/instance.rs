@@ -8,7 +8,7 @@ use super::{CallScope, Destructor, LinkedImports, ResourceOrigin, StoreContextMu
 use crate::error::{Result, ensure};
 use crate::types::{ResourceType, StoreId, StoreInstanceId, TypeScope};
 use crate::{Component, Engine};
-use mintage_environ::component::{CoreCallee, Resource};
+use mintage_environ::component::{CoreCallee, HostCalls, Resource};
 use mintage_environ::{DomainId, MemoryId, limit};
 use mintage_runtime::{Code, Growth, HostTable, Image, InstanceHandle, Limits};
 use std::mem;
@@ -272,7 +272,8 @@ impl<T: 'static> StoreInner<T> {
                 scope.enter();
                 let words = &mut [u64::from(rep)];
                 let store = &mut *scope.store;
-                match store.may_suspend(store.opaque.instances[instance].runtime.imports()) {
+                let imports = store.opaque.instances[instance].runtime.imports();
+                match store.may_suspend(imports, HostCalls::ALL) {
                     true => {
                         let called = store.call_core_async(instance, domain, destructor, words);
                         called.await?;

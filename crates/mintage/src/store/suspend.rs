@@ -5,7 +5,7 @@ use crate::Trap;
 use crate::engine::wake::InterruptTarget;
 use crate::error::{Result, ensure, stopped};
 use crate::types::StoreInstanceId;
-use mintage_environ::component::CoreCallee;
+use mintage_environ::component::{CoreCallee, HostCalls};
 use mintage_environ::{DomainId, LiftId};
 use mintage_runtime::{Callee, HostTable, Initializers, Stopped, SuspendableCall};
 use std::future::poll_fn;
@@ -13,11 +13,11 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
 impl<T> StoreInner<T> {
-    /// Returns whether calls into an instance may be suspended, because of its imports, or because
-    /// guests of the store yield or wait for its limiter.
+    /// Returns whether a call into an instance may be suspended, because of the host functions that
+    /// it may call, or because guests of the store yield or wait for its limiter.
     #[inline]
-    pub fn may_suspend(&self, imports: &HostTable) -> bool {
-        imports.may_suspend() || self.host.time.may_yield() || self.host.may_answer_later()
+    pub fn may_suspend(&self, imports: &HostTable, calls: HostCalls) -> bool {
+        imports.may_suspend(calls) || self.host.time.may_yield() || self.host.may_answer_later()
     }
 }
 

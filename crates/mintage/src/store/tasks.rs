@@ -20,6 +20,23 @@ pub(crate) struct CalledTask {
     interrupt: Option<InterruptTarget>,
 }
 
+/// How far a step of a task has come.
+enum Step {
+    NotDone,
+    /// A host function has the store, and waits.
+    HostWaits,
+    Done,
+}
+
+impl Step {
+    fn done_if(done: bool) -> Step {
+        match done {
+            true => Step::Done,
+            false => Step::NotDone,
+        }
+    }
+}
+
 impl Drop for CalledTask {
     fn drop(&mut self) {
         if let Some(interrupt) = &self.interrupt {
@@ -66,7 +83,8 @@ impl<T: Send + 'static> StoreInner<T> {
         self.work(called, |_, _| {
             // SAFETY: the instance is in the store, which does not remove it while a scope has
             // entered it, and the store is borrowed exclusively.
-            Ok(unsafe { called.task.try_enter(called.handle) })
+            let entered = unsafe { called.task.try_enter(called.handle) };
+            Ok(Step::done_if(entered))
         })
         .await
     }
@@ -86,10 +104,12 @@ impl<T: Send + 'static> StoreInner<T> {
         let done = self.work(called, |cx, host| {
             // SAFETY: as in `call_lift`, and on the instance as above.
             unsafe {
-                if !std::mem::replace(&mut begun, true) {
-                    task.begin(handle, &words[..], cx, host)?;
+                if !std::mem::replace(&mut begun, true)
+                    && task.begin(handle, &words[..], cx, host)?
+                {
+                    return Ok(Step::HostWaits);
                 }
-                Ok(task.has_returned(handle))
+                Ok(Step::done_if(task.has_returned(handle)))
             }
         });
         done.await?;
@@ -107,16 +127,18 @@ impl<T: Send + 'static> StoreInner<T> {
     pub async fn finish_task(&mut self, called: &CalledTask) -> Result<()> {
         let mut finished = false;
         let done = self.work(called, |cx, host| {
-            if !std::mem::replace(&mut finished, true) {
+            let host_waits = !std::mem::replace(&mut finished, true)
                 // SAFETY: as in `run_task`.
-                unsafe { called.task.finish(called.handle, cx, host)? };
-            }
-            Ok(true)
+                && unsafe { called.task.finish(called.handle, cx, host)? };
+            Ok(match host_waits {
+                true => Step::HostWaits,
+                false => Step::Done,
+            })
         });
         done.await
     }
 
-    /// Calls `step`, and lets threads of the instance go on, until `step` returns true.
+    /// Calls `step`, and lets threads of the instance go on, until `step` is done.
     ///
     /// # Errors
     ///
@@ -124,7 +146,7 @@ impl<T: Send + 'static> StoreInner<T> {
     async fn work(
         &mut self,
         called: &CalledTask,
-        mut step: impl FnMut(&mut Context<'_>, NonNull<()>) -> Result<bool, Stopped>,
+        mut step: impl FnMut(&mut Context<'_>, NonNull<()>) -> Result<Step, Stopped>,
     ) -> Result<()> {
         self.cross(CallHook::CallingWasm, None)?;
         let result = poll_fn(|cx| self.turns(called, cx, &mut step)).await;
@@ -135,7 +157,7 @@ impl<T: Send + 'static> StoreInner<T> {
         &mut self,
         called: &CalledTask,
         cx: &mut Context<'_>,
-        step: &mut impl FnMut(&mut Context<'_>, NonNull<()>) -> Result<bool, Stopped>,
+        step: &mut impl FnMut(&mut Context<'_>, NonNull<()>) -> Result<Step, Stopped>,
     ) -> Poll<Result<()>> {
         let host = NonNull::from(&mut *self).cast();
         let is_ended = |cx: &Context<'_>| {
@@ -143,13 +165,15 @@ impl<T: Send + 'static> StoreInner<T> {
             interrupt.is_some_and(|interrupt| interrupt.is_ended(cx.waker()))
         };
         loop {
-            match step(cx, host) {
-                Ok(false) => {}
-                Ok(true) => return Poll::Ready(Ok(())),
-                Err(error) => return Poll::Ready(Err(stopped(error))),
-            }
-            // SAFETY: as in `run_task`.
-            match unsafe { called.handle.turn(cx, host) } {
+            let turn = match step(cx, host) {
+                Ok(Step::Done) => return Poll::Ready(Ok(())),
+                // It was polled just now.
+                Ok(Step::HostWaits) => Ok(Turn::HostWaits),
+                // SAFETY: as in `run_task`.
+                Ok(Step::NotDone) => unsafe { called.handle.turn(cx, host) },
+                Err(error) => Err(error),
+            };
+            match turn {
                 Ok(Turn::Host) => {}
                 Ok(Turn::Idle) => return Poll::Ready(Err(Trap::Deadlock.into())),
                 Ok(Turn::Busy) => {

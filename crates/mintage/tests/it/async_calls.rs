@@ -421,6 +421,20 @@ fn idle_stores_have_no_stack() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_call_that_reaches_no_asynchronous_function_needs_no_stack() -> Result<()> {
+    let engine = Engine::new(Config::new().pool(PoolConfig::new().total_stacks(0)))?;
+    let pre = linker(&engine)?.instantiate_pre(&component(&engine)?)?;
+    let mut store = Store::new(&engine, Host::default());
+    let instance = pre.instantiate(&mut store)?;
+    let plain = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "plain")?;
+    assert_eq!(block_on(plain.call_async(&mut store, (7,)))?, (7,));
+    let add = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")?;
+    let error = block_on(add.call_async(&mut store, (1, 2))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit(LimitKind::Stacks));
+    Ok(())
+}
+
 /// A host function that calls the next instance, which calls the host function again.
 #[test]
 fn calls_within_waiting_host_functions() -> Result<()> {

@@ -94,12 +94,8 @@ fn unsupported_features() {
         "(component (core module (memory 1 1 shared)))",
         "(component (core module (type $f (func)) (type (cont $f))))",
         "(component (core func (canon thread.available_parallelism)))",
-        "(component (core func (canon task.cancel)))",
-        "(component (core func (canon backpressure.inc)))",
-        r#"(component (import "f" (func $f)) (core func (canon lower (func $f) async)))"#,
-        r#"(component (import "f" (func async)))"#,
+        "(component (core func (canon thread.index)))",
         r#"(component (import "v" (value u32)) (export "w" (value 0)))"#,
-        r#"(component (type (stream u8)))"#,
         r#"(component (import "c" (component $c)) (instance (instantiate $c)))"#,
         r#"(component (core module (tag) (func try catch_all end)))"#,
     ];

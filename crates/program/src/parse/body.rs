@@ -22,7 +22,7 @@ pub(crate) struct FuncFacts {
     pub uses: Box<[Use]>,
 }
 
-/// A use of a table, a segment or the GC heap.
+/// A use of a table, a segment, the GC heap or a reference to a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Use {
     /// Reads a table: calls, gets or copies entries.
@@ -35,6 +35,8 @@ pub(crate) enum Use {
     Element(u32),
     /// Makes or uses GC objects or exceptions.
     Heap,
+    /// Calls references to functions.
+    Reference,
 }
 
 /// A function body that has not been validated yet.
@@ -216,6 +218,12 @@ macro_rules! note {
     };
     ($c:expr, ReturnCallIndirect $type_index:ident $table:ident) => {
         $c.uses.push(Use::TableRead($table))
+    };
+    ($c:expr, CallRef $type_index:ident) => {
+        $c.uses.push(Use::Reference)
+    };
+    ($c:expr, ReturnCallRef $type_index:ident) => {
+        $c.uses.push(Use::Reference)
     };
     ($c:expr, TableGet $table:ident) => {
         $c.uses.push(Use::TableRead($table))

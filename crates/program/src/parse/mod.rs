@@ -10,7 +10,7 @@ mod error;
 mod module;
 mod types;
 
-pub(crate) use body::Use;
+pub(crate) use body::{FuncFacts, Use};
 pub(crate) use component::{Capture, Component, ComponentIndex, DefinitionKind, OuterRef};
 pub(crate) use module::CoreModule;
 pub(crate) use types::{heap_type, ref_type, val_type};

@@ -8,11 +8,13 @@ use crate::inline::{
 use crate::ir::{Const, CoreInstance, Program, TableInit, Tag};
 use crate::parse::Parsed;
 use anyhow::Result;
-use mintage_environ::component::{ComponentInterface, CoreExport, CoreItem, Initializer, Resource};
+use mintage_environ::component::{
+    ComponentInterface, CoreExport, CoreItem, HostCalls, Initializer, Resource,
+};
 use mintage_environ::layout::{HeapShape, Shape};
 use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
-    CoreInstanceId, DataId, DomainId, ElemId, IndexVec, MemoryId, ObjectTypeId, ObjectTypes, SigId,
+    CoreInstanceId, DataId, DomainId, ElemId, IndexVec, LiftId, MemoryId, ObjectTypeId, ObjectTypes, SigId,
     Signatures, TagId,
 };
 use std::collections::BTreeSet;
@@ -23,6 +25,7 @@ pub(super) fn program<'a>(
     inlined: Inlined<'a>,
     reached: &Reached,
     numbered: Numbered,
+    lift_calls: IndexVec<LiftId, HostCalls>,
 ) -> Result<Program<'a>> {
     let main_memories = main_memories(&parsed, &inlined, reached);
     let heaps = heaps(&inlined, reached);
@@ -70,6 +73,7 @@ pub(super) fn program<'a>(
     interface.lift_tasks = tasks
         .map(|lift| concurrent.task(&interface.types, lift))
         .collect();
+    interface.lift_calls = lift_calls;
     interface.tasks = concurrent.tasks;
     interface.concurrent_domains = concurrent.domains.into_iter().collect();
     interface.return_shapes = concurrent.return_shapes.into_iter().collect();
@@ -177,6 +181,7 @@ fn interface(inlined: InlinedInterface<'_>, shape: &Shape, keys: &Keys) -> Compo
         resources: resources.collect(),
         lifts: lifts.collect(),
         lift_tasks: IndexVec::new(),
+        lift_calls: IndexVec::new(),
         tasks: IndexVec::new(),
         concurrent_domains: Vec::new(),
         return_shapes: Vec::new(),

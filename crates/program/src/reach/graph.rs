@@ -12,12 +12,14 @@ use crate::inline::{
     CanonLiftId, Const, CoreFunc, CoreItem, FuncDef, Inlined, InstanceState, Step, Trampoline,
 };
 use crate::ir::CanonOp;
-use crate::parse::{Parsed, Use};
+use crate::parse::{FuncFacts, Parsed, Use};
 use mintage_environ::component::{CanonOptions, InterfaceType};
-use mintage_environ::{CoreInstanceId, DomainId, FuncIndex, Index, IndexVec, ResourceId, TableId};
+use mintage_environ::{
+    CoreInstanceId, DomainId, FuncIndex, Index, IndexVec, ModuleId, ResourceId, TableId,
+};
 
 /// A node of the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Node {
     /// A core function.
     Func(FuncDef),
@@ -133,16 +135,28 @@ impl<'g, 'a> Graph<'g, 'a> {
         module.bodies[body].bytes.len()
     }
 
+    /// Returns whether a core function calls references to functions.
+    pub fn calls_references(&self, instance: CoreInstanceId, func: FuncIndex) -> bool {
+        let facts = self.facts(self.inlined.instances[instance].module, func);
+        facts.uses.contains(&Use::Reference)
+    }
+
+    fn facts(&self, module: ModuleId, func: FuncIndex) -> &'g FuncFacts {
+        let module = &self.parsed.modules[module];
+        &module.facts[(func.as_u32() - module.ir.imported_funcs) as usize]
+    }
+
     fn body(&self, id: CoreInstanceId, func: FuncIndex, visit: &mut impl FnMut(Node)) {
         let instance: &InstanceState = &self.inlined.instances[id];
         let module = &self.parsed.modules[instance.module];
-        let facts = &module.facts[(func.as_u32() - module.ir.imported_funcs) as usize];
+        let facts = self.facts(instance.module, func);
         for &callee in &facts.functions {
             let callee = instance.func(id, &module.ir, FuncIndex::from_u32(callee));
             visit(Node::Func(callee.def));
         }
         for fact in &facts.uses {
             visit(match *fact {
+                Use::Reference => continue,
                 Use::TableRead(table) => Node::Table(instance.tables[table as usize]),
                 Use::TableWrite(table) => Node::MutableTable(instance.tables[table as usize]),
                 Use::Data(segment) => Node::Data(id, segment),

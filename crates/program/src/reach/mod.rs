@@ -7,6 +7,7 @@
 //!                 -> support::check        errors for what is reached and cannot be compiled
 //!                 -> keys::Numbered        keys of lowered imports, adapters and built-ins
 //!                 -> concurrent            what the runtime must know of tasks
+//!                 -> host_calls            what exports may call
 //!                 -> assemble::program     Program
 //! ```
 
@@ -15,6 +16,7 @@ mod assemble;
 mod bit_set;
 mod concurrent;
 mod graph;
+mod host_calls;
 mod keys;
 mod support;
 mod walk;
@@ -24,6 +26,7 @@ use crate::ir::Program;
 use crate::parse::Parsed;
 use anyhow::Result;
 use graph::Graph;
+use host_calls::HostCallsSearch;
 use keys::Numbered;
 use walk::Reached;
 
@@ -39,5 +42,10 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, inlined: Inlined<'a>) -> Result<Prog
     let reached = Reached::compute(&graph)?;
     support::check(&graph, &reached)?;
     let numbered = Numbered::new(&inlined, &reached)?;
-    assemble::program(parsed, inlined, &reached, numbered)
+    let mut search = HostCallsSearch::new(&graph, &reached);
+    let interface = &inlined.interface;
+    let lifts = interface.exported_lifts.iter();
+    let lift_calls = lifts.map(|&lift| search.of_lift(&interface.lifts[lift]));
+    let lift_calls = lift_calls.collect();
+    assemble::program(parsed, inlined, &reached, numbered, lift_calls)
 }

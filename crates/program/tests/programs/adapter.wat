@@ -14,7 +14,7 @@
   (export "run" (func $b "run")))
 ;; =>
 ;; export run: lift0 = func()
-;; lift0: core[1]:f1 () -> () in domain2
+;; lift0: core[1]:f1 () -> () in domain2 calls=none
 ;; adapter0: func() from in domain2 to core[0]:f0 () -> () in domain1
 ;; domain0: no memory
 ;; domain1: no memory

@@ -39,7 +39,7 @@
 ;;   export get: import1
 ;;   export api2: instance
 ;;     export get: import1
-;; lift0: core[0]:f0 (i32) -> () in domain1
+;; lift0: core[0]:f0 (i32) -> () in domain1 calls=none
 ;; domain0: no memory
 ;; domain1: no memory
 ;; domain2: no memory

@@ -27,7 +27,7 @@
 ;;   export types: instance
 ;;     export color: type enum { red, green }
 ;;     export paint: import0
-;; lift0: core[0]:f0 () -> (i32) in domain0
+;; lift0: core[0]:f0 () -> (i32) in domain0 calls=none
 ;; domain0: no memory
 ;; core0: module0 (m) in domain0
 ;; reachable in core0: 1 of 1: f0

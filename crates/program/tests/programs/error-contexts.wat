@@ -22,7 +22,7 @@
   (func (export "run") (param "e" error-context) (result error-context) (canon lift (core func $m "run"))))
 ;; =>
 ;; export run: lift0 = func(e: error-context) -> error-context
-;; lift0: core[1]:f3 (i32) -> (i32) in domain0
+;; lift0: core[1]:f3 (i32) -> (i32) in domain0 calls=none
 ;; canon[0]: error-context.new in domain0 utf16 memory=mem0
 ;; canon[1]: error-context.debug-message in domain0 memory=mem0 realloc=core[0]:f0
 ;; canon[2]: error-context.drop in domain0

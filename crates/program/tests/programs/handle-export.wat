@@ -6,7 +6,7 @@
 ;; =>
 ;; import r: resource0
 ;; export f: lift0 = func(r: own<r>)
-;; lift0: core[0]:f0 (i32) -> () in domain0
+;; lift0: core[0]:f0 (i32) -> () in domain0 calls=none
 ;; resource0: imported as r
 ;; domain0: no memory
 ;; core0: module0 (m) in domain0

@@ -9,7 +9,7 @@
 ;;   import r: resource0
 ;;   import get: import0 = func() -> own<r>
 ;; export run: lift0 = func()
-;; lift0: core[0]:f1 () -> () in domain0
+;; lift0: core[0]:f1 () -> () in domain0 calls=0
 ;; lower0: import0 () -> (i32) in domain0
 ;; resource0: imported as wasi:cli/stdin@0.2.0 r
 ;; domain0: no memory

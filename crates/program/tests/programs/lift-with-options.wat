@@ -27,8 +27,8 @@
 ;; =>
 ;; export greet: lift0 = func(name: string) -> string
 ;; export again: lift1 = func(name: string) -> string
-;; lift0: core[0]:f1 (i32, i32) -> (i32) in domain0 memory=mem0 realloc=core[0]:f0 post-return=core[0]:f2
-;; lift1: core[0]:f1 (i32, i32) -> (i32) in domain0 utf16 memory=mem0 realloc=core[0]:f0
+;; lift0: core[0]:f1 (i32, i32) -> (i32) in domain0 memory=mem0 realloc=core[0]:f0 post-return=core[0]:f2 calls=none
+;; lift1: core[0]:f1 (i32, i32) -> (i32) in domain0 utf16 memory=mem0 realloc=core[0]:f0 calls=none
 ;; domain0: main mem0
 ;; mem0: domain0 2..10 pages
 ;; table0: domain0 3..3 entries

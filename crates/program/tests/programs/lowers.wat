@@ -40,7 +40,7 @@
 ;;   import g: import1 = func(r: record { a: u8, b: string }) -> list<record { a: u8, b: string }>
 ;;   import unused: import2 = func()
 ;; export run: lift0 = func()
-;; lift0: core[1]:f5 () -> () in domain0
+;; lift0: core[1]:f5 () -> () in domain0 calls=0,1
 ;; lower0: import0 (i32) -> (i32) in domain0
 ;; lower1: import1 (i32, i32, i32, i32) -> () in domain0 memory=mem0 realloc=core[0]:f0
 ;; domain0: main mem0

@@ -12,7 +12,7 @@
   (func (export "f") (canon lift (core func $l "f"))))
 ;; =>
 ;; export f: lift0 = func()
-;; lift0: core[1]:f0 () -> () in domain0
+;; lift0: core[1]:f0 () -> () in domain0 calls=none
 ;; domain0: main mem0
 ;; mem0: domain0 1.. pages
 ;; mem1: domain0 3.. pages

@@ -14,8 +14,8 @@
 ;; export a: instance
 ;;   export f: lift0 = func() -> u32
 ;; export b: lift1 = func() -> u32
-;; lift0: core[0]:f0 () -> (i32) in domain1
-;; lift1: core[1]:f0 () -> (i32) in domain2
+;; lift0: core[0]:f0 () -> (i32) in domain1 calls=none
+;; lift1: core[1]:f0 () -> (i32) in domain2 calls=none
 ;; domain0: no memory
 ;; domain1: main mem0
 ;; domain2: main mem1

@@ -21,8 +21,8 @@
 ;;     export leaf: instance
 ;;       export f: lift0 = func() -> u32
 ;;     export own: lift1 = func() -> u32
-;; lift0: core[0]:f0 () -> (i32) in domain3
-;; lift1: core[1]:f0 () -> (i32) in domain2
+;; lift0: core[0]:f0 () -> (i32) in domain3 calls=none
+;; lift1: core[1]:f0 () -> (i32) in domain2 calls=none
 ;; domain0: no memory
 ;; domain1: no memory
 ;; domain2: no memory

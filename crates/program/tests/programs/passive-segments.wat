@@ -22,7 +22,7 @@
   (func (export "run") (canon lift (core func $i "run"))))
 ;; =>
 ;; export run: lift0 = func()
-;; lift0: core[0]:f4 () -> () in domain0
+;; lift0: core[0]:f4 () -> () in domain0 calls=none
 ;; domain0: main mem0
 ;; mem0: domain0 1.. pages
 ;; table0: domain0 10..20 entries mutable

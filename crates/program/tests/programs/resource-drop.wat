@@ -6,7 +6,7 @@
   (func (export "run") (canon lift (core func $i "run"))))
 ;; =>
 ;; export run: lift0 = func()
-;; lift0: core[0]:f1 () -> () in domain0
+;; lift0: core[0]:f1 () -> () in domain0 calls=none
 ;; resource0: of domain0
 ;; canon[0]: resource.drop resource0 in domain0
 ;; domain0: no memory

@@ -39,8 +39,8 @@
 ;;   export c: resource2
 ;;   export make: lift0 = func() -> own<b>
 ;; export run: lift1 = func()
-;; lift0: core[1]:f2 () -> (i32) in domain1
-;; lift1: core[2]:f2 () -> () in domain0
+;; lift0: core[1]:f2 () -> (i32) in domain1 calls=none
+;; lift1: core[2]:f2 () -> () in domain0 calls=none
 ;; resource0: of domain1 dtor=core[0]:f0
 ;; resource1: of domain1 dtor=core[0]:f1
 ;; resource2: of domain1

@@ -27,7 +27,7 @@
 ;;   import stream: resource0
 ;;   import get: import1 = func() -> own<stream>
 ;; export run: lift0 = func()
-;; lift0: core[0]:f2 () -> () in domain0
+;; lift0: core[0]:f2 () -> () in domain0 calls=none
 ;; resource0: imported as wasi:io/streams@0.2.0 stream
 ;; resource1: imported as wasi:io/streams@0.2.0 error
 ;; domain0: no memory

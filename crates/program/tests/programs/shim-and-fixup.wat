@@ -25,7 +25,7 @@
 ;; =>
 ;; import log: import0 = func(text: string)
 ;; export run: lift0 = func()
-;; lift0: core[1]:f2 () -> () in domain0
+;; lift0: core[1]:f2 () -> () in domain0 calls=0
 ;; lower0: import0 (i32, i32) -> () in domain0 memory=mem0
 ;; domain0: main mem0
 ;; mem0: domain0 1.. pages

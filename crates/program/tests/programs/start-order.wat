@@ -27,7 +27,7 @@
   (func (export "use") (canon lift (core func $b "use"))))
 ;; =>
 ;; export use: lift0 = func()
-;; lift0: core[1]:f2 () -> () in domain0
+;; lift0: core[1]:f2 () -> () in domain0 calls=none
 ;; domain0: main mem0
 ;; mem0: domain0 1.. pages
 ;; mem1: domain0 2.. pages

@@ -23,7 +23,7 @@
   (func (export "run") (canon lift (core func $i "run"))))
 ;; =>
 ;; export run: lift0 = func()
-;; lift0: core[0]:f6 () -> () in domain0
+;; lift0: core[0]:f6 () -> () in domain0 calls=none
 ;; domain0: no memory
 ;; table0: domain0 2..2 entries
 ;; table1: domain0 2..2 entries

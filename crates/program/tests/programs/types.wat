@@ -28,7 +28,7 @@
   (func (export "g") (canon lift (core func $b "g"))))
 ;; =>
 ;; export g: lift0 = func()
-;; lift0: core[1]:f1 () -> () in domain0
+;; lift0: core[1]:f1 () -> () in domain0 calls=none
 ;; domain0: no memory
 ;; table0: domain0 2.. entries of (ref null sig0)
 ;; global0: domain0 (ref object0) = static0

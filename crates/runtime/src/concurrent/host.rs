@@ -101,7 +101,8 @@ impl HostTask {
         })
     }
 
-    /// Begins the task, which has entered, with these arguments.
+    /// Begins the task, which has entered, with these arguments. Returns whether a host function has
+    /// the store now, and waits.
     ///
     /// # Errors
     ///
@@ -117,7 +118,7 @@ impl HostTask {
         words: &[u64],
         cx: &mut Context<'_>,
         host: NonNull<()>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<bool, Stopped> {
         // SAFETY: as the caller promises.
         let data = unsafe { instance.data() };
         with(data, |state| {
@@ -127,13 +128,13 @@ impl HostTask {
         });
         let mut poll = poll_of(cx, host);
         // SAFETY: as the caller promises.
-        unsafe { run::run(data, self.thread, None, &mut poll) }?;
+        let mut ran = unsafe { run::run(data, self.thread, None, &mut poll) }?;
         let next = with(data, |state| state.switch_to.take());
         if let Some(next) = next {
             // SAFETY: as above.
-            unsafe { resume(data, next, &mut poll) }?;
+            ran = unsafe { resume(data, next, &mut poll) }?;
         }
-        Ok(())
+        Ok(ran == Ran::HostWaits)
     }
 
     /// Returns whether the task has a result for the host.
@@ -167,7 +168,7 @@ impl HostTask {
     }
 
     /// Lets the task go on, whose result the host has taken. (A function that is lifted without
-    /// `async` has ended.)
+    /// `async` has ended.) Returns whether a host function has the store now, and waits.
     ///
     /// # Errors
     ///
@@ -181,7 +182,7 @@ impl HostTask {
         instance: InstanceHandle,
         cx: &mut Context<'_>,
         host: NonNull<()>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<bool, Stopped> {
         // SAFETY: as the caller promises.
         let data = unsafe { instance.data() };
         let (thread, origin, domain) = with(data, |state| {
@@ -190,14 +191,17 @@ impl HostTask {
             task.caller = Caller::Nobody;
             (task.returning.take(), task.origin, task.domain)
         });
-        let Some(thread) = thread else { return Ok(()) };
+        let Some(thread) = thread else {
+            return Ok(false);
+        };
         let is_async = run::info(data, origin).is_some_and(|info| info.is_async);
         if !is_async {
-            return run::exit(data, thread, domain, true).map_err(|failed| trapped(data, failed));
+            run::exit(data, thread, domain, true).map_err(|failed| trapped(data, failed))?;
+            return Ok(false);
         }
         let mut poll = poll_of(cx, host);
         // SAFETY: as the caller promises.
-        unsafe { resume(data, thread, &mut poll) }.map(|_| ())
+        Ok(unsafe { resume(data, thread, &mut poll) }? == Ran::HostWaits)
     }
 }
 

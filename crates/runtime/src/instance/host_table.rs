@@ -4,6 +4,7 @@ use crate::code::Code;
 use crate::fiber::StackPool;
 use anyhow::{Result, ensure};
 use mintage_environ::HostImport;
+use mintage_environ::component::HostCalls;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -53,7 +54,8 @@ pub struct HostTable {
     /// The array that control blocks point to.
     imports: Box<[HostImport]>,
     code: Arc<Code>,
-    may_suspend: bool,
+    /// The functions that may suspend a call.
+    suspending: HostCalls,
     /// The stacks of calls that can be suspended.
     stacks: Arc<StackPool>,
     _owners: Box<[HostFunc]>,
@@ -102,11 +104,17 @@ impl HostTable {
                 func.words
             );
         }
+        let destructors = std::iter::repeat(HostCalls::DESTRUCTORS);
+        let lowers = interface.lowers.values();
+        let names = lowers.map(|lower| HostCalls::import(lower.import));
+        let suspending = names.chain(destructors).zip(&funcs);
+        let suspending = suspending.filter(|(_, func)| func.may_suspend);
+        let suspending = suspending.fold(HostCalls::NONE, |all, (name, _)| all | name);
         let imports = funcs.iter().map(|func| func.import).collect();
         Ok(Arc::new(HostTable {
             imports,
             code: code.clone(),
-            may_suspend: funcs.iter().any(|func| func.may_suspend),
+            suspending,
             stacks: stacks.clone(),
             _owners: funcs.into(),
         }))
@@ -122,9 +130,9 @@ impl HostTable {
         &self.stacks
     }
 
-    /// Returns whether a call of a guest that has these functions may be suspended.
-    pub fn may_suspend(&self) -> bool {
-        self.may_suspend
+    /// Returns whether one of the functions in `calls` may suspend the call of a guest.
+    pub fn may_suspend(&self, calls: HostCalls) -> bool {
+        self.suspending.intersects(calls)
     }
 
     /// Returns the array for the control blocks.

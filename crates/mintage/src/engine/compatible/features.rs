@@ -178,7 +178,7 @@ mod tests {
         let mut expected = Features::all();
         (expected.simd, expected.map) = (false, false);
         assert_eq!(config.tunables.features, expected);
-        config.wasm_features(WasmFeatures::BULK_MEMORY | WasmFeatures::CM_ASYNC, false);
+        config.wasm_features(WasmFeatures::BULK_MEMORY, false);
         assert_eq!(config.tunables.features, expected);
         config.wasm_features(WasmFeatures::all(), false);
         let mut none = Features::all();
