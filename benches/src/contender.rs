@@ -55,6 +55,11 @@ pub trait Host: Sized + Sync + 'static {
         Self::new(Mode::Free)
     }
 
+    /// Creates an engine for asynchronous components.
+    fn for_tasks() -> Result<Self> {
+        Self::new(Mode::Free)
+    }
+
     /// Compiles with the engine's default settings.
     fn compile(&self, wasm: &[u8]) -> Result<Self::Component>;
 

@@ -52,6 +52,9 @@ pub const ADAPTERS: Guest = text!("guests/adapters.wat");
 /// times. Exports `run: func(times: u32) -> u64`, which calls it once and returns its result, and
 /// `plain: func(n: u32) -> u64`, which returns `n`.
 pub const WAIT: Guest = text!("guests/wait.wat");
+/// Two components. Each export, of type `async func(n: u32) -> u64`, does something `n` times that
+/// asynchronous components do.
+pub const TASKS: Guest = text!("guests/tasks.wat");
 
 impl Guest {
     /// Returns the file name of the artifact.
@@ -233,7 +236,7 @@ mod tests {
             Guest::Starting(false),
         ];
         let kernels = KERNELS.iter().map(|kernel| kernel.guest);
-        for guest in [ADD, ECHO, ADAPTERS, WAIT]
+        for guest in [ADD, ECHO, ADAPTERS, WAIT, TASKS]
             .into_iter()
             .chain(generated)
             .chain(kernels)

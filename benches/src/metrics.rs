@@ -6,7 +6,7 @@
 
 use crate::commands;
 use crate::contender::{Calls, Contender, Host, Mode, poll_until_ready};
-use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES, WAIT};
+use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES, TASKS, WAIT};
 use crate::kernels::{KERNELS, Kernel};
 use crate::lab::Lab;
 use crate::memory::Memory;
@@ -63,6 +63,8 @@ pub enum Group {
     Calls,
     /// Calls that may be suspended.
     Waiting,
+    /// Asynchronous components.
+    Tasks,
     /// Calls between components.
     Adapters,
     /// Components that use WASI.
@@ -79,6 +81,7 @@ impl Group {
             Self::Instances => "Instances",
             Self::Calls => "Calls",
             Self::Waiting => "Asynchronous calls",
+            Self::Tasks => "Asynchronous components",
             Self::Adapters => "Calls between components",
             Self::Commands => "WASI",
             Self::Kernels => "Steady state",
@@ -120,6 +123,7 @@ pub fn all<C: Contender>() -> Vec<Metric<C>> {
     metrics.extend(instances());
     metrics.extend(calls());
     metrics.extend(waiting());
+    metrics.extend(tasks());
     metrics.extend(adapters());
     metrics.extend(commands::metrics());
     metrics.extend(kernels());
@@ -251,6 +255,38 @@ fn waiting<C: Contender>() -> Vec<Metric<C>> {
             suspended,
         ),
         size(group, "resident, suspended call", suspended_footprint),
+    ]
+}
+
+fn tasks<C: Contender>() -> Vec<Metric<C>> {
+    let metric = |subject: &str, export, times, answer| {
+        row(Group::Tasks, subject, move |_: &Lab<C>| {
+            task(export, times, answer)
+        })
+    };
+    vec![
+        metric("call of a function that returns at once", "return", 1, 1),
+        metric("1000 yields", "yield", 1000, 1000),
+        metric(
+            "1000 calls: asynchronous to synchronous",
+            "async-to-sync",
+            1000,
+            1000,
+        ),
+        metric(
+            "1000 calls: asynchronous to asynchronous",
+            "async-to-callback",
+            1000,
+            1000,
+        ),
+        metric(
+            "1000 calls: synchronous to asynchronous",
+            "sync-to-callback",
+            1000,
+            1000,
+        ),
+        metric("1000 times 1 byte by a stream", "stream-1", 1000, 1000),
+        metric("100 times 64 KiB by a stream", "stream-64k", 100, 100 << 16),
     ]
 }
 
@@ -503,6 +539,19 @@ fn wait<'lab, C: Contender>(lab: &'lab Lab<C>, name: &'static str, n: u32) -> Re
         let call = <C as Calls<(u32,), (u64,)>>::call_async(&mut live, &run, (black_box(n),));
         let (got,) = poll_until_ready(call)?;
         expect(got, u64::from(n))
+    })
+}
+
+/// Calls an export of the asynchronous components.
+fn task<'lab, C: Contender>(name: &str, times: u32, answer: u64) -> Result<Probe<'lab>> {
+    let host = C::for_tasks()?;
+    let linked = host.link(&host.compile(&TASKS.wasm()?)?)?;
+    let mut live = host.instantiate_waiting(&linked)?;
+    let run = <C as Calls<(u32,), (u64,)>>::func(&mut live, name)?;
+    together(move || {
+        let call = <C as Calls<(u32,), (u64,)>>::call_async(&mut live, &run, (black_box(times),));
+        let (sum,) = poll_until_ready(call)?;
+        expect(sum, answer)
     })
 }
 

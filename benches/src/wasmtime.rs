@@ -100,6 +100,19 @@ impl Host for Wasmtime {
         })
     }
 
+    fn for_tasks() -> Result<Self> {
+        let mut config = tuned(Mode::Free);
+        config
+            .concurrency_support(true)
+            .wasm_component_model_async(true);
+        let engine = Engine::new(&config)?;
+        Ok(Self {
+            plain: engine.clone(),
+            tuned: engine,
+            mode: Mode::Free,
+        })
+    }
+
     fn compile(&self, wasm: &[u8]) -> Result<Component> {
         Ok(Component::new(&self.plain, wasm)?)
     }

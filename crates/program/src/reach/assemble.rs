@@ -14,8 +14,8 @@ use mintage_environ::component::{
 use mintage_environ::layout::{HeapShape, Shape};
 use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
-    CoreInstanceId, DataId, DomainId, ElemId, IndexVec, LiftId, MemoryId, ObjectTypeId, ObjectTypes, SigId,
-    Signatures, TagId,
+    CoreInstanceId, DataId, DomainId, ElemId, IndexVec, LiftId, MemoryId, ObjectTypeId,
+    ObjectTypes, SigId, Signatures, TagId,
 };
 use std::collections::BTreeSet;
 
