@@ -274,9 +274,10 @@ impl Func {
     /// any executor. While it exists, nothing else of the store can run.
     ///
     /// A function that reaches only synchronous imports runs within the first poll, on the stack of
-    /// the thread, unless guests of the store may yield. Otherwise it has a stack of its own; see [`PoolConfig::total_stacks`](crate::PoolConfig::total_stacks). This is decided
-    /// when the call begins: if a host function makes guests of the store yield only then, a call
-    /// without a stack of its own fails where it would have to yield.
+    /// the thread, unless guests of the store may yield. Otherwise it has a stack of its own; see
+    /// [`PoolConfig::total_stacks`](crate::PoolConfig::total_stacks). This is decided when the call
+    /// begins: if a host function makes guests of the store yield only then, a call without a stack
+    /// of its own fails where it would have to yield.
     ///
     /// On an engine whose guests can be interrupted, a suspended call keeps the waker of the task
     /// that polls it. If nothing else keeps that task, it waits until it is interrupted, even if

@@ -101,8 +101,8 @@ impl HostTask {
         })
     }
 
-    /// Begins the task, which has entered, with these arguments. Returns whether a host function has
-    /// the store now, and waits.
+    /// Begins the task, which has entered, with these arguments. Returns whether a host function
+    /// has the store now, and waits.
     ///
     /// # Errors
     ///
