@@ -261,7 +261,7 @@ fn waiting<C: Contender>() -> Vec<Metric<C>> {
 fn tasks<C: Contender>() -> Vec<Metric<C>> {
     let metric = |subject: &str, export, times, answer| {
         row(Group::Tasks, subject, move |_: &Lab<C>| {
-            task(export, times, answer)
+            task::<C>(export, times, answer)
         })
     };
     vec![
