@@ -22,6 +22,7 @@ import tomllib
 from pathlib import Path
 
 import source
+from checkout import Checkout
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -34,38 +35,6 @@ SECONDS, SECONDS_OF_ONE = 600, 60
 ROUNDS = 20
 # Some texts are in an older syntax.
 VARIABLES = {"RUST_BACKTRACE": "0", "WAST_STRICT_COMPONENT_INDICES": "0"}
-
-
-class Checkout:
-    """The peer's repository: a working tree, or a Git directory at a revision."""
-
-    def __init__(self, path, revision):
-        self.path, self.revision = Path(path), revision
-        self.is_tree = (self.path / TESTS).is_dir()
-        if not self.is_tree and self._git("rev-parse", "--verify", f"{revision}:{TESTS}") is None:
-            sys.exit(f"{path} has neither the folder {TESTS} nor the Git revision {revision}")
-
-    def _git(self, *arguments):
-        command = ["git", "--git-dir", self.path, *arguments]
-        done = subprocess.run(command, capture_output=True)
-        return done.stdout if done.returncode == 0 else None
-
-    def read(self, name):
-        """The bytes of a file."""
-        if self.is_tree:
-            return (self.path / name).read_bytes()
-        found = self._git("show", f"{self.revision}:{name}")
-        if found is None:
-            sys.exit(f"{self.revision} of {self.path} has no {name}")
-        return found
-
-    def files(self, folder):
-        """The paths of the files below a folder, relative to it."""
-        if self.is_tree:
-            top = self.path / folder
-            return sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file())
-        listed = self._git("ls-tree", "-r", "--name-only", f"{self.revision}:{folder}")
-        return sorted(listed.decode().split("\n")[:-1])
 
 
 class Source:
@@ -414,7 +383,7 @@ def report(targets, outcome, wanted):
 
 
 def main():
-    checkout, wanted = Checkout(sys.argv[1], sys.argv[2]), sys.argv[3:]
+    checkout, wanted = Checkout(sys.argv[1], sys.argv[2], TESTS), sys.argv[3:]
     targets = prepare(checkout, wanted)
     binaries = compile_all(targets)
     wrong = report(targets, run_all(binaries), wanted)
