@@ -52,11 +52,11 @@ impl From<std::io::Error> for ErrorCode {
 impl From<LookupError> for ErrorCode {
     fn from(error: LookupError) -> ErrorCode {
         match error {
-            LookupError::Denied => ErrorCode::AccessDenied,
+            // As programs know it from other hosts.
+            LookupError::Denied | LookupError::Permanent => ErrorCode::PermanentResolverFailure,
             LookupError::Invalid => ErrorCode::InvalidArgument,
             LookupError::Unresolvable => ErrorCode::NameUnresolvable,
             LookupError::Temporary => ErrorCode::TemporaryResolverFailure,
-            LookupError::Permanent => ErrorCode::PermanentResolverFailure,
         }
     }
 }
