@@ -83,7 +83,7 @@ pub use engine::{
     PoolingAllocationConfig, ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails,
     WasmFeatures,
 };
-pub use engine::{Config, Engine, EngineWeak, OptLevel, PoolConfig, Precompiled};
+pub use engine::{Config, Engine, EngineWeak, OptLevel, PoolConfig, Precompiled, process_id};
 pub use error::{ArtifactFault, Error, ErrorKind, FrameInfo, FrameSymbol, LimitKind, LinkError};
 pub use error::{Module, Result, ToMintageResult, ToWasmtimeResult, UnmetImport, WasmBacktrace};
 pub use instance::{Instance, InstancePre};

@@ -279,7 +279,7 @@ impl WasiCtxBuilder {
 
     /// Sets the seed that a guest gets for its hash tables.
     pub fn insecure_random_seed(&mut self, seed: u128) -> &mut Self {
-        self.ctx.random.insecure_random_seed = seed;
+        self.ctx.random.insecure_random_seed = Some(seed);
         self
     }
 

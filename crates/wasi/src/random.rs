@@ -1,7 +1,7 @@
 //! Random numbers of the host: secure ones of the system, insecure ones, and a seed.
 
 use mintage::HasData;
-use rand_core::{Rng, SeedableRng, TryRng};
+use rand_core::{Rng, TryRng};
 use std::convert::Infallible;
 use std::fmt;
 
@@ -13,20 +13,30 @@ pub const DEFAULT_MAX_SIZE: u64 = 64 << 20;
 pub struct WasiRandomCtx {
     pub(crate) random: Box<dyn Rng + Send>,
     pub(crate) insecure_random: Box<dyn Rng + Send>,
-    pub(crate) insecure_random_seed: u128,
+    /// A seed is made when a guest asks for it.
+    pub(crate) insecure_random_seed: Option<u128>,
     pub(crate) max_size: u64,
 }
 
 impl Default for WasiRandomCtx {
     fn default() -> Self {
-        let mut seed = [0; 16];
-        SystemRandom.fill_bytes(&mut seed);
         WasiRandomCtx {
             random: thread_rng(),
-            insecure_random: Box::new(Insecure::from_rng(&mut SystemRandom)),
-            insecure_random_seed: u128::from_le_bytes(seed),
+            insecure_random: Box::new(Insecure::default()),
+            insecure_random_seed: None,
             max_size: DEFAULT_MAX_SIZE,
         }
+    }
+}
+
+impl WasiRandomCtx {
+    /// Returns the seed, which is the same at each call.
+    pub(crate) fn insecure_seed(&mut self) -> u128 {
+        *self.insecure_random_seed.get_or_insert_with(|| {
+            let mut seed = [0; 16];
+            fill_by_system(&mut seed);
+            u128::from_le_bytes(seed)
+        })
     }
 }
 
@@ -54,13 +64,47 @@ pub trait WasiRandomView: Send {
 
 /// Creates a source of secure random numbers: those of the system.
 pub fn thread_rng() -> Box<dyn Rng + Send> {
-    Box::new(SystemRandom)
+    Box::new(SystemRandom::default())
 }
 
-/// The system's random numbers. Every number comes from the system, so neither a fork nor an image
-/// of the host's memory can repeat one.
-#[derive(Clone, Copy, Debug)]
-struct SystemRandom;
+/// Bytes that are asked of the system at once. A system call for each number would take most of the
+/// time of a small request.
+const BUFFER: usize = 512;
+
+/// Requests of more bytes than this go to the system.
+const SMALL: usize = 64;
+
+/// The system's random numbers, with a buffer for small ones. A process that was forked does not
+/// use the buffer of its parent. Bytes that were used are overwritten.
+#[derive(Default)]
+struct SystemRandom {
+    /// Bytes that have not been used yet.
+    bytes: Vec<u8>,
+    /// The process that the bytes are for.
+    process: u64,
+}
+
+impl SystemRandom {
+    #[cold]
+    fn refill(&mut self, process: u64) {
+        self.bytes.resize(BUFFER, 0);
+        fill_by_system(&mut self.bytes);
+        self.process = process;
+    }
+}
+
+/// Fills a buffer by `getrandom(2)`.
+fn fill_by_system(mut buffer: &mut [u8]) {
+    while !buffer.is_empty() {
+        match rustix::rand::getrandom(&mut *buffer, rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => buffer = &mut buffer[count..],
+            Err(rustix::io::Errno::INTR) => {}
+            // The system has had the call since Linux 3.17. Without it there is no secure
+            // number to give, and none may be made up.
+            Err(error) => panic!("the system has no random numbers: {error}"),
+        }
+    }
+}
 
 impl TryRng for SystemRandom {
     type Error = Infallible;
@@ -77,36 +121,35 @@ impl TryRng for SystemRandom {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    fn try_fill_bytes(&mut self, mut buffer: &mut [u8]) -> Result<(), Infallible> {
-        while !buffer.is_empty() {
-            match rustix::rand::getrandom(&mut *buffer, rustix::rand::GetRandomFlags::empty()) {
-                Ok(count) => buffer = &mut buffer[count..],
-                Err(rustix::io::Errno::INTR) => {}
-                // The system has had the call since Linux 3.17. Without it there is no secure
-                // number to give, and none may be made up.
-                Err(error) => panic!("the system has no random numbers: {error}"),
-            }
+    fn try_fill_bytes(&mut self, buffer: &mut [u8]) -> Result<(), Infallible> {
+        if buffer.len() > SMALL {
+            fill_by_system(buffer);
+            return Ok(());
         }
+        let process = mintage::process_id();
+        if self.bytes.len() < buffer.len() || self.process != process {
+            self.refill(process);
+        }
+        let rest = self.bytes.len() - buffer.len();
+        buffer.copy_from_slice(&self.bytes[rest..]);
+        self.bytes[rest..].fill(0);
+        self.bytes.truncate(rest);
         Ok(())
     }
 }
 
-/// Fast numbers that look random and can be foreseen: xorshift128+ of S. Vigna.
-#[derive(Clone, Debug)]
-struct Insecure([u64; 2]);
+/// Fast numbers that look random and can be foreseen: xorshift128+ of S. Vigna. The first number
+/// seeds it.
+#[derive(Clone, Debug, Default)]
+struct Insecure(Option<[u64; 2]>);
 
-impl SeedableRng for Insecure {
-    type Seed = [u8; 16];
-
-    fn from_seed(seed: [u8; 16]) -> Self {
-        let (low, high) = seed.split_at(8);
-        let word = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0, |word, &byte| word << 8 | u64::from(byte))
-        };
+impl Insecure {
+    fn seeded() -> [u64; 2] {
+        let mut seed = [0; 16];
+        fill_by_system(&mut seed);
+        let seed = u128::from_le_bytes(seed);
         // All zeros would stay zeros.
-        Insecure([word(low) | 1, word(high)])
+        [seed as u64 | 1, (seed >> 64) as u64]
     }
 }
 
@@ -118,11 +161,11 @@ impl TryRng for Insecure {
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let [mut x, y] = self.0;
+        let [mut x, y] = *self.0.get_or_insert_with(Insecure::seeded);
         x ^= x << 23;
         x ^= x >> 17;
         x ^= y ^ (y >> 26);
-        self.0 = [y, x];
+        self.0 = Some([y, x]);
         Ok(x.wrapping_add(y))
     }
 
@@ -206,8 +249,37 @@ mod tests {
             assert_ne!(one, other);
             assert_ne!(random.next_u64(), random.next_u64());
         }
-        let mut zeros = Insecure::from_seed([0; 16]);
-        assert_ne!(zeros.next_u64(), zeros.next_u64());
+    }
+
+    #[test]
+    fn small_numbers_come_from_a_buffer_once() {
+        let mut random = SystemRandom::default();
+        let first = random.next_u64();
+        assert_eq!(random.bytes.len(), BUFFER - 8);
+        let place = random.bytes.as_ptr();
+        let mut large = [0; SMALL + 1];
+        random.fill_bytes(&mut large);
+        assert_eq!(random.bytes.len(), BUFFER - 8);
+        let mut numbers: Vec<u64> = (0..200).map(|_| random.next_u64()).collect();
+        // The buffer has not moved, so that no bytes are left behind.
+        assert_eq!(random.bytes.as_ptr(), place);
+        numbers.push(first);
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 201);
+    }
+
+    /// As after a fork.
+    #[test]
+    fn another_process_has_numbers_of_its_own() {
+        let mut parent = SystemRandom::default();
+        parent.next_u64();
+        let mut child = SystemRandom {
+            bytes: parent.bytes.clone(),
+            process: parent.process ^ 1,
+        };
+        assert_ne!(parent.next_u64(), child.next_u64());
+        assert_eq!(child.process, parent.process);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod compilers;
 mod config;
 mod epochs;
 mod precompiled;
+mod process;
 pub(crate) mod timer;
 pub(crate) mod wake;
 mod weak;
@@ -22,6 +23,7 @@ pub use compatible::{
 };
 pub use config::{Config, OptLevel, PoolConfig};
 pub use precompiled::Precompiled;
+pub use process::process_id;
 pub use weak::EngineWeak;
 
 use self::epochs::Epochs;
@@ -66,6 +68,7 @@ use std::sync::Arc;
 /// - Components are compiled in parallel.
 ///
 /// An [`InterruptHandle`](crate::InterruptHandle) works only in the process that it was made in.
+/// Host functions with state that a child must not share find out by [`process_id`].
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<EngineInner>,

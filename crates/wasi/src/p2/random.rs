@@ -95,7 +95,7 @@ impl insecure::Host for WasiRandomCtx {
 
 impl insecure_seed::Host for WasiRandomCtx {
     fn insecure_seed(&mut self) -> Result<(u64, u64)> {
-        let seed = self.insecure_random_seed;
+        let seed = WasiRandomCtx::insecure_seed(self);
         Ok((seed as u64, (seed >> 64) as u64))
     }
 }
