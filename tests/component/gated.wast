@@ -87,5 +87,3 @@
   (component
     (import "f" (func (param "l" (list u8 100000000)))))
   "too large")
-;; These features for async components stay off.
-(assert_invalid (component (core func (canon thread.index))) "requires the component model threading feature")

@@ -132,6 +132,12 @@ fn call_destructor(
         ctx = emit::plus(&mut emitter.builder, ctx, distance);
         control_block::pass_stack_limit(&mut emitter.builder, emitter.ctx, ctx);
     }
+    let domains = &input.program.interface.concurrent_domains;
+    let is_task = domains.binary_search(&target).is_ok();
+    if is_task {
+        let domain = emitter.number(target.as_u32());
+        emitter.call_builtin(Builtin::EnterTask, &[domain]);
+    }
     emit::call_core(
         &mut emitter.builder,
         emitter.declarations,
@@ -140,5 +146,9 @@ fn call_destructor(
         ctx,
         &[representation],
     );
+    if is_task {
+        let none = emitter.number(0);
+        emitter.call_builtin(Builtin::ExitTask, &[none]);
+    }
     Ok(())
 }

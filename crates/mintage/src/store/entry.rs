@@ -128,7 +128,15 @@ impl<T> StoreInner<T> {
         // The task goes on in `post-return`.
         let has_post_return = lift.post_return.is_some();
         // SAFETY: the instance is in the store, which is borrowed exclusively.
-        let is_task = lift.is_concurrent && unsafe { handle.enter_task(domain) }?;
+        let task = lift
+            .is_concurrent
+            .then(|| unsafe { handle.enter_task(domain) });
+        let is_task = match task.transpose() {
+            Ok(is_task) => is_task.unwrap_or(false),
+            Err(trap) => {
+                return self.crossed(CallHook::ReturningFromWasm, None, Err(trap.into()));
+            }
+        };
         debug_assert!(self.opaque.instances[instance].entries.are_under_way());
         // SAFETY: the instance is in the store, which is borrowed exclusively, and does not remove
         // it while a scope has entered it, as that of the call has. `callee` is the lift's core
@@ -179,6 +187,13 @@ impl<T> StoreInner<T> {
         let callee = component.code().callee(callee)?;
         let handle = runtime.handle();
         self.cross(CallHook::CallingWasm, None)?;
+        // SAFETY: as in `call_lift`.
+        let is_task = match unsafe { handle.enter_task(domain) } {
+            Ok(is_task) => is_task,
+            Err(trap) => {
+                return self.crossed(CallHook::ReturningFromWasm, None, Err(trap.into()));
+            }
+        };
         debug_assert!(self.opaque.instances[instance].entries.are_under_way());
         // SAFETY: as in `call_lift`; the words are enough for the signature, and the caller
         // converted values of its types.
@@ -191,6 +206,10 @@ impl<T> StoreInner<T> {
                 self.host_access(),
             )
         };
+        if is_task && result.is_ok() {
+            // SAFETY: as above.
+            unsafe { handle.exit_task() };
+        }
         self.crossed(CallHook::ReturningFromWasm, None, result.map_err(stopped))
     }
 
@@ -280,6 +299,10 @@ unsafe fn limiter<'a, T: 'static>(host: HostAccess) -> Option<&'a mut dyn Growth
         // SAFETY: likewise. The call is under way.
         HostAccess::Functions(_) | HostAccess::Suspending(_) => unsafe {
             let store = host.functions()?;
+            Some(&mut (*store.cast::<StoreInner<T>>().as_ptr()).host)
+        },
+        // SAFETY: likewise. It was made from the access of such a call.
+        HostAccess::Confined(store) => unsafe {
             Some(&mut (*store.cast::<StoreInner<T>>().as_ptr()).host)
         },
     }

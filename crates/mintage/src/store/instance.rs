@@ -184,6 +184,7 @@ impl<T: 'static> StoreInner<T> {
         let limits = Limits {
             limiter: self.host.limits_growth().then(limiter_functions::<T>),
             handles: allowance.handles,
+            stacks: allowance.stacks,
             stack_bytes: config.max_wasm_stack,
         };
         // Before the limiter admits sizes.

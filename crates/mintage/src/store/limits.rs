@@ -16,6 +16,8 @@ use std::task::Poll;
 
 /// Default limit on the numbers of instances, of memories and of tables of a store.
 const DEFAULT_COUNT: usize = 10_000;
+/// Default limit on the stacks of an instance.
+const DEFAULT_STACKS: usize = 1000;
 /// Default limit on the handles of an instance. They take up to 20 MiB of the host's memory, or
 /// twice that while a table grows.
 const DEFAULT_HANDLES: usize = 1 << 20;
@@ -150,6 +152,12 @@ pub trait ResourceLimiter: Send {
         DEFAULT_COUNT
     }
 
+    /// Returns the maximum number of stacks of each instance; default: 1,000. See
+    /// [`StoreLimitsBuilder::stacks`].
+    fn stacks(&self) -> usize {
+        DEFAULT_STACKS
+    }
+
     /// Returns the maximum number of resource handles of each instance; default: 2^20. See
     /// [`StoreLimitsBuilder::handles`].
     fn handles(&self) -> usize {
@@ -244,6 +252,11 @@ pub trait ResourceLimiterAsync: Send {
         DEFAULT_COUNT
     }
 
+    /// See [`ResourceLimiter::stacks`].
+    fn stacks(&self) -> usize {
+        DEFAULT_STACKS
+    }
+
     /// See [`ResourceLimiter::handles`].
     fn handles(&self) -> usize {
         DEFAULT_HANDLES
@@ -280,6 +293,7 @@ pub struct StoreLimits {
     memory_size: usize,
     total_memory_size: usize,
     table_elements: usize,
+    stacks: usize,
     handles: usize,
     instances: usize,
     memories: usize,
@@ -293,13 +307,14 @@ pub struct StoreLimits {
 const TABLE_ENTRY: usize = size_of::<u64>();
 
 impl Default for StoreLimits {
-    /// Returns limits of 2^20 handles in each instance, and of 10,000 instances, 10,000 memories
-    /// and 10,000 tables. The size of memories and tables is not limited.
+    /// Returns limits of 2^20 handles and 1,000 stacks in each instance, and of 10,000 instances,
+    /// 10,000 memories and 10,000 tables. The size of memories and tables is not limited.
     fn default() -> Self {
         Self {
             memory_size: usize::MAX,
             total_memory_size: usize::MAX,
             table_elements: usize::MAX,
+            stacks: DEFAULT_STACKS,
             handles: DEFAULT_HANDLES,
             instances: DEFAULT_COUNT,
             memories: DEFAULT_COUNT,
@@ -341,6 +356,15 @@ impl StoreLimitsBuilder {
     /// Sets the maximum number of entries of each table; see [`memory_size`](Self::memory_size).
     pub fn table_elements(mut self, entries: usize) -> Self {
         self.0.table_elements = entries;
+        self
+    }
+
+    /// Sets the maximum number of stacks of each instance: one for each thread of an asynchronous
+    /// guest that waits in the middle of a function. A guest that exceeds it fails with
+    /// [`LimitKind::Stacks`]. The stacks of all instances of an engine are limited, too; see
+    /// [`PoolConfig::total_stacks`](crate::PoolConfig::total_stacks).
+    pub fn stacks(mut self, stacks: usize) -> Self {
+        self.0.stacks = stacks;
         self
     }
 
@@ -485,6 +509,10 @@ impl ResourceLimiter for StoreLimits {
 
     fn memories(&self) -> usize {
         self.memories
+    }
+
+    fn stacks(&self) -> usize {
+        self.stacks
     }
 
     fn handles(&self) -> usize {
@@ -671,6 +699,7 @@ impl<T> HostState<T> {
                 instances: limiter.instances(),
                 memories: limiter.memories(),
                 tables: limiter.tables(),
+                stacks: u32::try_from(limiter.stacks()).unwrap_or(u32::MAX),
                 handles: u32::try_from(limiter.handles()).unwrap_or(u32::MAX),
             }),
         }
@@ -743,7 +772,7 @@ pub(super) fn refused(growth: &Growth, reason: Option<(LimitKind, String)>) -> C
     ))
 }
 
-/// The limits on the numbers of instances, memories, tables and handles of a store.
+/// The limits on the numbers of instances, memories, tables, handles and stacks of a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
     instances: usize,
@@ -751,6 +780,8 @@ pub(crate) struct Allowance {
     tables: usize,
     /// The limit for each instance.
     pub handles: u32,
+    /// The limit for each instance.
+    pub stacks: u32,
 }
 
 impl Default for Allowance {
@@ -760,6 +791,7 @@ impl Default for Allowance {
             memories: DEFAULT_COUNT,
             tables: DEFAULT_COUNT,
             handles: DEFAULT_HANDLES as u32,
+            stacks: DEFAULT_STACKS as u32,
         }
     }
 }

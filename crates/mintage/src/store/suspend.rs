@@ -127,7 +127,12 @@ impl<T: Send + 'static> StoreInner<T> {
         let interruption = self.host.time.interruption.as_ref();
         let interrupt = interruption.map(|interruption| interruption.target().clone());
         // SAFETY: the instance is in the store, which is borrowed exclusively.
-        let is_task = unsafe { handle.enter_task(domain) }?;
+        let is_task = match unsafe { handle.enter_task(domain) } {
+            Ok(is_task) => is_task,
+            Err(trap) => {
+                return self.crossed(CallHook::ReturningFromWasm, None, Err(trap.into()));
+            }
+        };
         let host = NonNull::from(&mut *self).cast();
         // SAFETY: the caller promises that function, domain and words fit. The instance is in the
         // store, which does not remove it while a scope has entered it. The store and the words are

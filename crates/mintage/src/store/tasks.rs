@@ -37,8 +37,19 @@ impl Step {
     }
 }
 
+impl CalledTask {
+    /// Drops the host function that has the store and waits, if the call ends meanwhile.
+    fn end_host_wait(&self) {
+        // SAFETY: the instance is in the store, which does not remove it while a scope has entered
+        // it, and the store is borrowed exclusively by the call that this belongs to. That is
+        // `Send`, and so are the futures of host functions.
+        unsafe { self.handle.end_host_wait() };
+    }
+}
+
 impl Drop for CalledTask {
     fn drop(&mut self) {
+        self.end_host_wait();
         if let Some(interrupt) = &self.interrupt {
             interrupt.forget_task();
         }
@@ -149,43 +160,65 @@ impl<T: Send + 'static> StoreInner<T> {
         mut step: impl FnMut(&mut Context<'_>, NonNull<()>) -> Result<Step, Stopped>,
     ) -> Result<()> {
         self.cross(CallHook::CallingWasm, None)?;
-        let result = poll_fn(|cx| self.turns(called, cx, &mut step)).await;
+        // Host functions have the store through this, from one poll to the next.
+        let host = HostPointer(NonNull::from(&mut *self).cast());
+        let result = poll_fn(|cx| turns(called, cx, &host, &mut step)).await;
+        // The deadline may have passed while one waits. Nothing else has the store after this.
+        called.end_host_wait();
         self.crossed(CallHook::ReturningFromWasm, None, result)
     }
+}
 
-    fn turns(
-        &mut self,
-        called: &CalledTask,
-        cx: &mut Context<'_>,
-        step: &mut impl FnMut(&mut Context<'_>, NonNull<()>) -> Result<Step, Stopped>,
-    ) -> Poll<Result<()>> {
-        let host = NonNull::from(&mut *self).cast();
-        let is_ended = |cx: &Context<'_>| {
-            let interrupt = called.interrupt.as_ref();
-            interrupt.is_some_and(|interrupt| interrupt.is_ended(cx.waker()))
+/// The pointer for host functions of a call.
+struct HostPointer(NonNull<()>);
+
+// SAFETY: it points to the store that the call has borrowed exclusively, and is used only within
+// the call's future. That has the exclusive reference, too, and is `Send` only if the store is.
+unsafe impl Send for HostPointer {}
+// SAFETY: as above; the future does not share it.
+unsafe impl Sync for HostPointer {}
+
+/// Calls `step`, and lets threads of the instance go on, until `step` is done.
+fn turns(
+    called: &CalledTask,
+    cx: &mut Context<'_>,
+    &HostPointer(host): &HostPointer,
+    step: &mut impl FnMut(&mut Context<'_>, NonNull<()>) -> Result<Step, Stopped>,
+) -> Poll<Result<()>> {
+    let is_ended = |cx: &Context<'_>| {
+        let interrupt = called.interrupt.as_ref();
+        interrupt.is_some_and(|interrupt| interrupt.is_ended(cx.waker()))
+    };
+    loop {
+        // SAFETY: the instance is in the store, which the call has borrowed exclusively.
+        let host_waits = unsafe { called.handle.host_waits() };
+        // The call is not over as long as a host function has the store.
+        let stepped = match host_waits {
+            true => Ok(Step::NotDone),
+            false => step(cx, host),
         };
-        loop {
-            let turn = match step(cx, host) {
-                Ok(Step::Done) => return Poll::Ready(Ok(())),
-                // It was polled just now.
-                Ok(Step::HostWaits) => Ok(Turn::HostWaits),
-                // SAFETY: as in `run_task`.
-                Ok(Step::NotDone) => unsafe { called.handle.turn(cx, host) },
-                Err(error) => Err(error),
-            };
-            match turn {
-                Ok(Turn::Host) => {}
-                Ok(Turn::Idle) => return Poll::Ready(Err(Trap::Deadlock.into())),
-                Ok(Turn::Busy) => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Ok(Turn::HostWaits) if is_ended(cx) => {
-                    return Poll::Ready(Err(Trap::Interrupt.into()));
-                }
-                Ok(Turn::HostWaits) => return Poll::Pending,
-                Err(error) => return Poll::Ready(Err(stopped(error))),
+        let turn = match stepped {
+            Ok(Step::Done) => return Poll::Ready(Ok(())),
+            // It was polled just now.
+            Ok(Step::HostWaits) => Ok(Turn::HostWaits),
+            // SAFETY: as in `run_task`.
+            Ok(Step::NotDone) => unsafe { called.handle.turn(cx, host) },
+            Err(error) => Err(error),
+        };
+        match turn {
+            Ok(Turn::Host) => {}
+            // What has waited for the host was the last that could go on.
+            Ok(Turn::Idle) if host_waits => {}
+            Ok(Turn::Idle) => return Poll::Ready(Err(Trap::Deadlock.into())),
+            Ok(Turn::Busy) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
+            Ok(Turn::HostWaits) if is_ended(cx) => {
+                return Poll::Ready(Err(Trap::Interrupt.into()));
+            }
+            Ok(Turn::HostWaits) => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(stopped(error))),
         }
     }
 }

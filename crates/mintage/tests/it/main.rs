@@ -23,6 +23,7 @@ mod features;
 mod fuel;
 mod guards;
 mod hooks;
+mod hostile_tasks;
 mod in_place;
 mod interrupt;
 mod isolation;

@@ -353,11 +353,12 @@ mod entry_points {
             let domain = DomainId::from_u32(domain);
             done(data, concurrent::add_backpressure(data, domain, delta as i32))
         }
-        context_get(data, _domain: u32, slot: u32) -> u64 {
-            concurrent::context(data, slot)
+        context_get(data, domain: u32, slot: u32) -> u64 {
+            concurrent::context(data, DomainId::from_u32(domain), slot)
         }
-        context_set(data, _domain: u32, slot: u32, value: u64) -> u32 {
-            done(data, concurrent::set_context(data, slot, value))
+        context_set(data, domain: u32, slot: u32, value: u64) -> u32 {
+            concurrent::set_context(data, DomainId::from_u32(domain), slot, value);
+            0
         }
         subtask_drop(data, domain: u32, index: u32) -> u32 {
             done(data, concurrent::drop_subtask(data, DomainId::from_u32(domain), index))
@@ -397,8 +398,8 @@ mod entry_points {
             let value = AsyncValue::from_u32(value);
             number(data, concurrent::transfer_end(data, source, target, value, index))
         }
-        thread_index(data, _domain: u32) -> u64 {
-            number(data, concurrent::thread_index(data))
+        thread_index(data, domain: u32) -> u64 {
+            number(data, concurrent::thread_index(data, DomainId::from_u32(domain)))
         }
         thread_new(data, domain: u32, table: u32, sig: u32, index: u64, argument: u64) -> u64 {
             let (domain, table) = (DomainId::from_u32(domain), TableId::from_u32(table));

@@ -65,6 +65,16 @@ impl<T> Arena<T> {
             .flatten()
     }
 
+    /// Returns all items, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.item.as_ref())
+    }
+
+    /// Returns all items, in no order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter_map(|slot| slot.item.as_mut())
+    }
+
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let slot = self.slots.get_mut(key.index as usize)?;
         if slot.generation != key.generation {
@@ -108,5 +118,6 @@ mod tests {
         );
         assert_eq!(arena.remove(first), None);
         assert_eq!((arena.len(), arena[second]), (1, "second"));
+        assert!(arena.iter().eq([&"second"]));
     }
 }

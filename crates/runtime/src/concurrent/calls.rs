@@ -128,8 +128,8 @@ pub(super) fn called(data: &InstanceData, subtask: Key, words: usize) -> Result<
         task.and_then(|task| state.tasks.get(task))
             .map(|task| task.origin)
     });
-    let caller = |origin| run::info(data, origin)?.caller.as_ref();
-    let is_async = match origin.and_then(caller) {
+    let caller = origin.and_then(|origin| run::info(data, origin)?.caller.as_ref());
+    let is_async = match caller {
         Some(caller) => caller.is_async,
         // The task has ended, and so it has a result.
         None => with(data, |state| state.subtask(subtask).result_is_async),
@@ -151,7 +151,7 @@ pub(super) fn called(data: &InstanceData, subtask: Key, words: usize) -> Result<
             Ok(Step::Done(state))
         }
         (true, false) => {
-            let domain = with(data, |state| state.current_domain()).ok_or(Trap::NoTask)?;
+            let domain = caller.ok_or(Trap::NoTask)?.domain;
             let handle = data.with_handles(|handles, _| {
                 handles.add_concurrent(domain, HandleKind::Subtask, subtask)
             })?;
@@ -284,7 +284,8 @@ unsafe fn return_task(
     let callee = data.code.routine(FuncKey::Return(adapter));
     let callee = callee.map_err(|error| Failed::Stopped(entry::Stopped::without_frames(error)))?;
     let current = with(data, |state| state.current.take());
-    let host = data.current().host();
+    // SAFETY: the call of the guest that has called this is under way.
+    let host = unsafe { data.current().host().confined() };
     // SAFETY: the instance lives, and this thread uses it. The function belongs to this domain, and
     // uses as many words as the array has.
     let result = unsafe {
@@ -325,11 +326,12 @@ fn value_words(data: &InstanceData, shape: u32) -> usize {
 }
 
 /// `task.cancel`.
-pub fn cancel_task(data: &InstanceData, _domain: DomainId) -> Result<(), Failed> {
-    let task = with(data, |state| state.current_task()).ok_or(Trap::NoTask)?;
-    let (origin, state) = with(data, |state| {
-        let task = &state.tasks[task];
-        (task.origin, task.state)
+pub fn cancel_task(data: &InstanceData, domain: DomainId) -> Result<(), Failed> {
+    let current = with(data, |state| state.current_in(domain)).ok_or(Trap::NoTask)?;
+    let (task, origin, state) = with(data, |state| {
+        let task = state.threads[current].task;
+        let Task { origin, state, .. } = state.tasks[task];
+        (task, origin, state)
     });
     if !run::info(data, origin).is_some_and(|info| info.is_async) {
         return Err(Trap::TaskReturnMismatch.into());
@@ -376,12 +378,10 @@ pub fn exit_task(data: &InstanceData) -> Result<(), Failed> {
         let thread = state.current.ok_or(Trap::NoTask)?;
         let (task, outer) = (state.threads[thread].task, state.threads[thread].outer);
         state.current = outer;
-        state.tasks[task].state = TaskState::Resolved;
+        let task = &mut state.tasks[task];
+        // Threads that it has made may go on. It ends with the last one.
+        (task.state, task.caller) = (TaskState::Resolved, Caller::Nobody);
         state.end_thread(thread)?;
-        // Threads that it has made may go on.
-        if state.tasks[task].threads == 0 {
-            state.tasks.remove(task);
-        }
         Ok(())
     })
 }
@@ -464,7 +464,7 @@ unsafe fn cancel(
         let next = with(data, |state| {
             let resolved = state.subtask(subtask).is_resolved();
             (!resolved)
-                .then(|| state.next_ready(Some(domain)))
+                .then(|| state.next_ready(Some(domain), None))
                 .flatten()
         });
         let Some(next) = next else { break };

@@ -297,7 +297,8 @@ unsafe fn convert(
         count.into(),
     ];
     let current = with(data, |state| state.current.take());
-    let host = data.current().host();
+    // SAFETY: the call of the guest that has called this is under way.
+    let host = unsafe { data.current().host().confined() };
     // SAFETY: the instance lives, and this thread uses it. The function belongs to this domain, and
     // uses three words.
     let result = unsafe {

@@ -5,10 +5,11 @@ use super::{Failed, Poll, with};
 use crate::component::arena::Key;
 use crate::component::concurrent::{Caller, Origin, Start, Task, TaskState, ThreadState};
 use crate::component::handles::HandleError;
-use crate::entry::Stopped;
+use crate::entry::{Stopped, SuspendableCall};
 use crate::instance::{Instance, InstanceData, InstanceHandle};
 use mintage_environ::component::AsyncValue;
 use mintage_environ::{CallId, DomainId, LiftId, Trap};
+use std::mem;
 use std::ptr::NonNull;
 use std::task::Context;
 
@@ -228,7 +229,7 @@ impl InstanceHandle {
         let data = unsafe { self.data() };
         let mut poll = poll_of(cx, host);
         for _ in 0..TURN {
-            let chain = with(data, |state| std::mem::take(&mut state.chain));
+            let chain = with(data, |state| mem::take(&mut state.chain));
             if let Some((&first, rest)) = chain.split_first() {
                 // SAFETY: as the caller promises.
                 let ran = unsafe { go_on(data, first, &mut poll) }?;
@@ -237,18 +238,15 @@ impl InstanceHandle {
                     return Ok(Turn::HostWaits);
                 }
                 // The next one goes on, since what it has run is back.
-                with(data, |state| state.host_is_back = true);
                 continue;
             }
-            let (next, host) = with(data, |state| {
-                state.host_is_back = false;
-                let host = !state.returned.is_empty();
-                (state.next_ready(None), host)
-            });
-            match next {
-                None => {
-                    return Ok(if host { Turn::Host } else { Turn::Idle });
-                }
+            // The host takes a result before anything else runs that could change it.
+            let returned = with(data, |state| !state.returned.is_empty());
+            if returned {
+                return Ok(Turn::Host);
+            }
+            match with(data, |state| state.next_ready(None, None)) {
+                None => return Ok(Turn::Idle),
                 Some(thread) => {
                     let is_host = with(data, |state| {
                         let task = state.threads[thread].task;
@@ -266,13 +264,37 @@ impl InstanceHandle {
                     if unsafe { resume(data, thread, &mut poll) }? == Ran::HostWaits {
                         return Ok(Turn::HostWaits);
                     }
-                    if host {
-                        return Ok(Turn::Host);
-                    }
                 }
             }
         }
         Ok(Turn::Busy)
+    }
+
+    /// Returns whether a host function has the store of the instance, and waits.
+    ///
+    /// # Safety
+    ///
+    /// The instance lives, and is not used by others.
+    pub unsafe fn host_waits(self) -> bool {
+        // SAFETY: as the caller promises.
+        let data = unsafe { self.data() };
+        data.concurrent.get().is_some() && with(data, |state| !state.chain.is_empty())
+    }
+
+    /// Drops the host function that has the store and waits, if there is one, and with it all
+    /// threads that wait on a stack. The instance is poisoned then.
+    ///
+    /// # Panics
+    ///
+    /// If the destructor of the host function's future panics.
+    ///
+    /// # Safety
+    ///
+    /// The instance lives, and is not used by others. Futures of its host functions may be dropped
+    /// on this thread.
+    pub unsafe fn end_host_wait(self) {
+        // SAFETY: as the caller promises.
+        end_host_wait(unsafe { self.data() });
     }
 
     /// Returns whether tasks of the instance are under way.
@@ -322,16 +344,33 @@ impl InstanceHandle {
     }
 }
 
+/// As [`InstanceHandle::end_host_wait`]: called where futures of host functions may be dropped.
+pub(super) fn end_host_wait(data: &InstanceData) {
+    if data.concurrent.get().is_none() {
+        return;
+    }
+    let fibers: Vec<SuspendableCall> = with(data, |state| {
+        if mem::take(&mut state.chain).is_empty() {
+            return Vec::new();
+        }
+        let threads = state.threads.iter_mut();
+        threads.filter_map(|thread| thread.fiber.take()).collect()
+    });
+    // What they wait for is code of the host, which may use the instance.
+    drop(fibers);
+}
+
 /// Lets a thread go on that waits for a host function, or for a thread that does.
 ///
 /// # Safety
 ///
 /// As [`resume`].
 unsafe fn go_on(data: &InstanceData, thread: Key, poll: &mut Poll<'_>) -> Result<Ran, Stopped> {
-    let is_first = with(data, |state| !state.host_is_back);
-    if is_first {
-        // Its stack waits for a future of the host.
-        //
+    let waits_for_host = with(data, |state| {
+        let fiber = state.threads[thread].fiber.as_ref();
+        fiber.is_some_and(SuspendableCall::waits_for_host)
+    });
+    if waits_for_host {
         // SAFETY: as the caller promises.
         let ran = unsafe { run::run(data, thread, None, poll) }?;
         if ran == Ran::Back

@@ -48,6 +48,7 @@ use crate::instance::{InstanceData, Threads};
 use mintage_environ::Trap;
 use std::any::Any;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::{Context, Waker};
 
@@ -67,6 +68,24 @@ fn state(data: &InstanceData) -> &RefCell<State> {
 impl Threads for RefCell<State> {
     fn are_idle(&self) -> bool {
         self.borrow().is_idle()
+    }
+
+    fn visit_suspended(&self, visit: &mut dyn FnMut(usize, usize)) {
+        let state = self.borrow();
+        let fibers = state
+            .threads
+            .iter()
+            .filter_map(|thread| thread.fiber.as_ref());
+        for (fp, end) in fibers.filter_map(SuspendableCall::frames) {
+            visit(fp, end);
+        }
+    }
+
+    fn forget_waits(&mut self) {
+        let threads = self.get_mut().threads.iter_mut();
+        for fiber in threads.filter_map(|thread| thread.fiber.as_mut()) {
+            fiber.forget_wait();
+        }
     }
 }
 
@@ -176,7 +195,17 @@ unsafe fn finish(
     record: Option<RunningRecord>,
     result: Result<Step, Failed>,
 ) -> MaySuspend {
-    let failed = |failed: Failed| MaySuspend::done(u64::from(failed.code(data)) << 32);
+    let failed = |failed: Failed| {
+        // If it fails since it cannot wait for a host function, that ends, too: nothing will poll
+        // it. State that a panic leaves inconsistent belongs to whoever catches the panic when it
+        // is resumed.
+        let ended = catch_unwind(AssertUnwindSafe(|| host::end_host_wait(data)));
+        let failed = match ended {
+            Ok(()) => failed,
+            Err(payload) => Failed::Stopped(Stopped::Panic(payload)),
+        };
+        MaySuspend::done(u64::from(failed.code(data)) << 32)
+    };
     let step = match result {
         Ok(step) => step,
         Err(error) => return failed(error),

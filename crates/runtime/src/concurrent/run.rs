@@ -229,17 +229,16 @@ pub(super) fn end_loans(data: &InstanceData, waitable: Key) {
 unsafe fn follow(data: &InstanceData, owner: Key, poll: &mut Poll<'_>) -> Result<Step, Failed> {
     let thread = with(data, |state| state.threads[owner].inner.unwrap_or(owner));
     let outer = with(data, |state| state.current.replace(thread));
-    // A synchronous task has waited for the host in the middle of its wait.
-    let waits = with(data, |state| match state.threads[thread].state {
-        ThreadState::Waiting(condition) if thread != owner => Some(condition),
-        _ => None,
+    let (state, then) = with(data, |state| {
+        (state.threads[thread].state, state.threads[thread].then)
     });
-    let then = with(data, |state| state.threads[thread].then);
+    // A synchronous task has waited for the host in the middle of its wait.
+    let waits = thread != owner && state != ThreadState::Running;
     let step = match waits {
         // SAFETY: as the caller promises.
-        Some(_) => unsafe { let_others_run(data, thread, then, poll) },
+        true => unsafe { let_others_run(data, thread, then, poll) },
         // SAFETY: as above.
-        None => match unsafe { then_step(data, then, poll) } {
+        false => match unsafe { then_step(data, then, poll) } {
             // SAFETY: as above.
             Ok(Step::Wait(condition, then)) => unsafe { wait(data, condition, then, poll) },
             step => step,
@@ -352,7 +351,7 @@ unsafe fn let_others_run(
     loop {
         let next = with(data, |state| match state.threads[thread].state {
             ThreadState::Running => Some(thread),
-            _ => state.next_ready(Some(domain)),
+            _ => state.next_ready(Some(domain), Some(thread)),
         });
         match next {
             None => return Err(Trap::CannotBlock.into()),
@@ -449,7 +448,7 @@ unsafe fn start(
 ) -> Result<SuspendableCall, Stopped> {
     let call = with(data, |state| Start::prepare(data, state, thread));
     let (domain, callee, words) = call.map_err(|failed| trapped(data, failed))?;
-    let stack = data.imports.stacks().acquire().map_err(|error| {
+    let stack = data.acquire_stack().map_err(|error| {
         data.poisoned.set(true);
         Stopped::without_frames(error)
     })?;

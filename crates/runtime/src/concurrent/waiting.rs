@@ -134,31 +134,31 @@ pub fn join(data: &InstanceData, domain: DomainId, handle: u32, set: u32) -> Res
     Ok(())
 }
 
-/// Returns a word of the current thread's storage.
-pub fn context(data: &InstanceData, slot: u32) -> u64 {
+/// Returns a word of the current thread's storage, or 0 in `realloc` and the like, which have a
+/// thread of their own that ends with them.
+pub fn context(data: &InstanceData, domain: DomainId, slot: u32) -> u64 {
     with(data, |state| {
-        let thread = state.current.and_then(|thread| state.threads.get(thread));
-        let word = thread.and_then(|thread| thread.storage.get(slot as usize));
+        let thread = state.current_in(domain);
+        let word = thread.and_then(|thread| state.threads[thread].storage.get(slot as usize));
         word.copied().unwrap_or(0)
     })
 }
 
-/// Sets a word of the current thread's storage.
-pub fn set_context(data: &InstanceData, slot: u32, value: u64) -> Result<(), Failed> {
+/// Sets a word of the current thread's storage, if it has one (see [`context`]).
+pub fn set_context(data: &InstanceData, domain: DomainId, slot: u32, value: u64) {
     with(data, |state| {
-        let thread = state
-            .current
-            .and_then(|thread| state.threads.get_mut(thread));
-        let word = thread.and_then(|thread| thread.storage.get_mut(slot as usize));
-        *word.ok_or(Trap::NoTask)? = value;
-        Ok(())
-    })
+        if let Some(thread) = state.current_in(domain)
+            && let Some(word) = state.threads[thread].storage.get_mut(slot as usize)
+        {
+            *word = value;
+        }
+    });
 }
 
 /// `thread.index`.
-pub fn thread_index(data: &InstanceData) -> Result<u32, Failed> {
+pub fn thread_index(data: &InstanceData, domain: DomainId) -> Result<u32, Failed> {
     with(data, |state| {
-        let thread = state.current.ok_or(Trap::NoTask)?;
+        let thread = state.current_in(domain).ok_or(Trap::NoTask)?;
         Ok(state.threads[thread].index)
     })
 }
@@ -186,7 +186,8 @@ pub fn new_thread(
         return Err(Trap::BadSignature.into());
     }
     with(data, |state| {
-        let task = state.current_task().ok_or(Trap::NoTask)?;
+        let current = state.current_in(domain).ok_or(Trap::NoTask)?;
+        let task = state.threads[current].task;
         let start = Start::Function(entry.code_offset, sig);
         let thread = state.add_thread(task, domain, start)?;
         state.register(thread);
@@ -235,7 +236,7 @@ unsafe fn switch(
     index: u32,
     poll: &mut Poll<'_>,
 ) -> Result<Step, Failed> {
-    let current = with(data, |state| state.current).ok_or(Trap::NoTask)?;
+    let current = with(data, |state| state.current_in(domain)).ok_or(Trap::NoTask)?;
     let others = thread_switch::RESUME | thread_switch::PROMOTE;
     let other = match kind & others {
         0 => None,
@@ -268,7 +269,7 @@ unsafe fn switch(
     loop {
         let next = with(data, |state| match state.threads[current].state {
             ThreadState::Running => Some(current),
-            _ => state.next_ready(Some(domain)),
+            _ => state.next_ready(Some(domain), Some(current)),
         });
         match next {
             None => return Err(Trap::CannotBlock.into()),

@@ -179,8 +179,16 @@ impl RunningRecord {
     /// As [`suspend`](Self::suspend).
     pub unsafe fn suspend_thread(self) -> MaySuspend {
         let record = self.0.as_ptr();
-        // SAFETY: the record lives while the call is under way (`of_call`). The machine code of its
-        // activation runs on the stack below it.
+        // SAFETY: this thread runs. The record lives while the call is under way (`of_call`).
+        let is_innermost = unsafe {
+            ptr::eq(
+                (*activation::thread()).current.get(),
+                &raw const (*record).activation,
+            )
+        };
+        // Frames of Rust would be left on the stack.
+        assert!(is_innermost, "only the innermost call is suspended");
+        // SAFETY: as above. The machine code of its activation runs on the stack below it.
         unsafe { MaySuspend::suspend(&raw mut (*record).point) }
     }
 }
@@ -232,6 +240,7 @@ impl SuspendableCall {
     ) -> SuspendableCall {
         // SAFETY: the instance lives, as the caller promises.
         let data = unsafe { instance.data() };
+        data.stacks.set(data.stacks.get() + 1);
         let room: *mut Record = stack.room(size_of::<Record>()).cast();
         let range = stack.range();
         let record = NonNull::new(room).expect("no stack is at address 0");
@@ -292,6 +301,20 @@ impl SuspendableCall {
     pub fn resume(&mut self, result: u64) {
         // SAFETY: the record is the call's own, on a stack that it keeps.
         unsafe { (*self.record.as_ptr()).wait = Some(Wait::Over(result)) };
+    }
+
+    /// Returns the innermost frame pointer and the end of the frames of a call that is suspended.
+    pub fn frames(&self) -> Option<(usize, usize)> {
+        let record = self.record.as_ptr();
+        // SAFETY: the record is the call's own, on a stack that it keeps.
+        let ends = unsafe { ((*record).exit.fp as usize, (*record).activation.resume.sp) };
+        self.is_suspended().then_some(ends)
+    }
+
+    /// Forgets the future of the host that the call waits for, without dropping it.
+    pub fn forget_wait(&mut self) {
+        // SAFETY: as above. Machine code does not run.
+        std::mem::forget(unsafe { (*self.record.as_ptr()).wait.take() });
     }
 
     /// Returns whether the call waits for the host.
@@ -481,10 +504,12 @@ impl SuspendableCall {
 
 impl Drop for SuspendableCall {
     fn drop(&mut self) {
+        let instance = self.instance();
+        // SAFETY: the instance lives until the call is dropped (`new`).
+        let data = unsafe { instance.data() };
+        data.stacks.set(data.stacks.get() - 1);
         if self.is_suspended() {
-            let instance = self.instance();
-            // SAFETY: the instance lives until the call is dropped (`new`).
-            unsafe { instance.data() }.poisoned.set(true);
+            data.poisoned.set(true);
         }
         // SAFETY: the record is the call's own, and no one uses it after this.
         let _stack = unsafe { ManuallyDrop::take(&mut (*self.record.as_ptr()).stack) };

@@ -88,9 +88,9 @@ unsafe fn find(
     None
 }
 
-/// Visits every live GC reference in the frames of calls into the instance: calls `visit` with the
-/// domain whose heap it refers to, and with its word. Returns the number of frames. All these calls
-/// are on this thread, the only one that uses the instance.
+/// Visits every live GC reference in the frames of calls into the instance, suspended ones
+/// included: calls `visit` with the domain whose heap it refers to, and with its word. Returns the
+/// number of frames. All calls that run are on this thread, the only one that uses the instance.
 ///
 /// # Safety
 ///
@@ -104,14 +104,8 @@ pub unsafe fn visit_references(
     let Some(maps) = data.code.artifact().stack_maps() else {
         return frames;
     };
-    // SAFETY: this thread runs.
-    let mut activation = unsafe { (*activation::thread()).current.get() };
-    let mut fp = data.current().exit().fp as usize;
-    while !activation.is_null() {
-        // SAFETY: activations in the list are running calls, whose instances live.
-        let call = unsafe { &*activation };
-        let end = call.resume.sp;
-        while ptr::eq(call.data, data) && fp < end {
+    let mut walk = |mut fp: usize, end: usize| {
+        while fp < end {
             // SAFETY: machine code keeps frame pointers, and this one is in its part of the stack.
             let (return_address, outer) = unsafe { arch::outer_frame(fp) };
             let Some(offset) = data.code.text_offset(return_address).filter(|_| outer > fp) else {
@@ -128,7 +122,20 @@ pub unsafe fn visit_references(
             fp = outer;
             frames += 1;
         }
+    };
+    // SAFETY: this thread runs.
+    let mut activation = unsafe { (*activation::thread()).current.get() };
+    let mut fp = data.current().exit().fp as usize;
+    while !activation.is_null() {
+        // SAFETY: activations in the list are running calls, whose instances live.
+        let call = unsafe { &*activation };
+        if ptr::eq(call.data, data) {
+            walk(fp, call.resume.sp);
+        }
         (activation, fp) = (call.previous, call.previous_exit.fp as usize);
+    }
+    if let Some(threads) = data.concurrent.get() {
+        threads.visit_suspended(&mut walk);
     }
     frames
 }

@@ -19,6 +19,9 @@ pub enum HostAccess {
     /// The limiter alone, in a call that must not call out (`realloc`, `post-return`). The pointer
     /// is for the limiter, which knows its type.
     Limiter(NonNull<()>),
+    /// The same, in a call that the runtime makes for a guest (`task.return`, copies of streams).
+    /// The pointer is that for host functions.
+    Confined(NonNull<()>),
 }
 
 /// What a call that can be suspended gives its host functions.
@@ -42,7 +45,21 @@ impl HostAccess {
             HostAccess::Functions(host) => Some(host),
             // SAFETY: the call, which is under way, keeps this.
             HostAccess::Suspending(call) => Some(unsafe { call.as_ref() }.host),
-            HostAccess::Nothing | HostAccess::Limiter(_) => None,
+            HostAccess::Nothing | HostAccess::Limiter(_) | HostAccess::Confined(_) => None,
+        }
+    }
+
+    /// Returns the access of a call that the runtime makes for a guest with this access. It neither
+    /// calls out nor is it suspended.
+    ///
+    /// # Safety
+    ///
+    /// As [`functions`](Self::functions).
+    pub unsafe fn confined(self) -> HostAccess {
+        // SAFETY: as the caller promises.
+        match unsafe { self.functions() } {
+            Some(host) => HostAccess::Confined(host),
+            None => self,
         }
     }
 }

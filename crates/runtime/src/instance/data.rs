@@ -7,13 +7,14 @@ use super::limits::{CheckIn, Growing, Limits};
 use crate::bulk::{self, Pauses};
 use crate::code::Code;
 use crate::component::handles::{Handles, Resources};
+use crate::fiber::Stack;
 use crate::pool::{PooledSlab, Written};
 use crate::slab::{HeapSize, Image, Sizes, Slab};
 use crate::sys;
 use anyhow::{Result, ensure};
 use mintage_environ::layout::{HeadSlot, HeapLayout};
 use mintage_environ::{
-    ControlBlock, DomainId, FuelWords, MemoryId, ObjectTypeId, TableId, Tunables,
+    ControlBlock, DomainId, FuelWords, MemoryId, ObjectTypeId, TableId, Tunables, limit,
 };
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -88,6 +89,8 @@ pub struct InstanceData {
     /// Whether the instance's state depends on the host: on an answer of a host function, or on
     /// refused growth.
     pub depends_on_host: Cell<bool>,
+    /// The number of stacks of calls and threads that can be suspended.
+    pub stacks: Cell<u32>,
     /// Tasks and threads. Made when they are first needed.
     pub concurrent: OnceCell<Box<dyn Threads>>,
     /// Why another thread was stopped, while it is passed on to the call that ran it.
@@ -103,6 +106,13 @@ pub struct InstanceData {
 pub trait Threads: Any + Send {
     /// Returns whether there is no task, thread, waitable or set.
     fn are_idle(&self) -> bool;
+
+    /// Calls `visit` for each thread that is suspended and not in the list of activations, with its
+    /// innermost frame pointer and the end of its frames.
+    fn visit_suspended(&self, visit: &mut dyn FnMut(usize, usize));
+
+    /// Forgets the futures of the host that threads wait for, without dropping them.
+    fn forget_waits(&mut self);
 }
 
 /// The present state of a memory. Memories never move.
@@ -178,6 +188,7 @@ impl InstanceData {
                 user: Cell::new(0),
                 faults: Cell::new(None),
                 depends_on_host: Cell::new(false),
+                stacks: Cell::new(0),
                 concurrent: OnceCell::new(),
                 stopped: Cell::new(None),
                 contexts: slab.contexts(),
@@ -197,7 +208,12 @@ impl InstanceData {
         // Threads that wait refer to the instance when they are dropped.
         //
         // SAFETY: as the caller promises.
-        let threads = unsafe { (*data.as_ptr()).concurrent.take() };
+        let mut threads = unsafe { (*data.as_ptr()).concurrent.take() };
+        if let Some(threads) = &mut threads {
+            // The call of a thread that waits for the host has ended, and with it what the future
+            // borrows, unless the call was leaked. So it cannot be dropped any more.
+            threads.forget_waits();
+        }
         drop(threads);
         // SAFETY: `create` leaked a box. Its contents are moved out here before it is a box again.
         let (data, room): (_, Box<MaybeUninit<InstanceData>>) =
@@ -206,6 +222,24 @@ impl InstanceData {
         let InstanceData { code, mut slab, .. } = data;
         slab.put_room(room);
         code.release(slab, written);
+    }
+
+    /// Returns a stack for a thread of the instance.
+    ///
+    /// # Errors
+    ///
+    /// If the instance has as many as it may have, or its engine has no more.
+    pub fn acquire_stack(&self) -> Result<Stack> {
+        let limit = self.limits.stacks;
+        ensure!(
+            self.stacks.get() < limit,
+            limit!(
+                Stacks,
+                "threads of the instance already have all of its {limit} stacks; raise \
+                 `StoreLimitsBuilder::stacks`, or change what `Store::limiter` was given"
+            )
+        );
+        self.imports.stacks().acquire()
     }
 
     /// Notes that another thread uses the slab from now on.

@@ -17,6 +17,8 @@ pub struct Limits {
     /// The most handles of all component instances of the tree together, and the most loans of
     /// handles to calls at a time. At most 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
     pub handles: u32,
+    /// The most stacks of calls and threads that can be suspended.
+    pub stacks: u32,
     /// Bytes of stack that wasm code may use, counted from the outermost call.
     pub stack_bytes: usize,
 }
@@ -26,6 +28,7 @@ impl Default for Limits {
         Limits {
             limiter: None,
             handles: MAX_HANDLES,
+            stacks: u32::MAX,
             stack_bytes: 512 << 10,
         }
     }

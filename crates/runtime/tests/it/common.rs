@@ -143,7 +143,10 @@ pub fn access(host: *mut ()) -> HostAccess {
 pub fn pointer(access: HostAccess) -> *mut () {
     match access {
         HostAccess::Functions(host) => host.as_ptr(),
-        HostAccess::Nothing | HostAccess::Suspending(_) | HostAccess::Limiter(_) => ptr::null_mut(),
+        HostAccess::Nothing
+        | HostAccess::Suspending(_)
+        | HostAccess::Limiter(_)
+        | HostAccess::Confined(_) => ptr::null_mut(),
     }
 }
 

@@ -35,7 +35,8 @@ pub(super) fn caller(
 ) -> Result<()> {
     control_block::check_may_leave(&mut emitter.builder, emitter.ctx);
     let signature = &emitter.input.program.interface.signatures[adapter.sig];
-    let words = emitter.word_array(1 + signature.array_words());
+    // The runtime writes word 1, whether there is a result or not.
+    let words = emitter.word_array(1 + signature.array_words().max(1));
     let arguments = emitter.builder.ins().iadd_imm_u(words, 8);
     let parameters = std::mem::take(&mut emitter.parameters);
     emitter.store_words(arguments, &signature.params, &parameters);

@@ -26,8 +26,12 @@ use super::arena::{Arena, Key};
 use mintage_environ::{DomainId, Index, Trap};
 use std::collections::VecDeque;
 
-/// The most tasks and threads of a root instance at a time, and the most waitables and sets.
+/// The most tasks of a root instance at a time, and the most threads.
 pub const MAX_TASKS: usize = 10_000;
+
+/// The most waitables of a root instance at a time, and the most sets. Ends come in pairs, and each
+/// task may have some of both. They take up to 15 and 8 MiB.
+const MAX_WAITABLES: usize = 10 * MAX_TASKS;
 
 /// The counter of `backpressure.inc` must stay below this.
 const MAX_BACKPRESSURE: u32 = 1 << 16;
@@ -50,9 +54,6 @@ pub struct Concurrent<F> {
     pub switch_to: Option<Key>,
     /// Tasks of the host that have given their results.
     pub returned: VecDeque<Key>,
-    /// Whether the first thread in `chain` goes on because the one that it has run is back, and not
-    /// because of the host.
-    pub host_is_back: bool,
 }
 
 /// The state of a component instance.
@@ -89,7 +90,6 @@ impl<F> Concurrent<F> {
             chain: Vec::new(),
             switch_to: None,
             returned: VecDeque::new(),
-            host_is_back: false,
         }
     }
 
@@ -177,14 +177,18 @@ impl<F> Concurrent<F> {
 
     /// Takes the next thread that can go on, if there is one: of any component instance, or of
     /// `domain`. It does not wait any more.
-    pub fn next_ready(&mut self, domain: Option<DomainId>) -> Option<Key> {
+    ///
+    /// A synchronous task goes on only where it waits, further in on its stack. That is where `own`
+    /// is its thread. Elsewhere it waits on, though it is ready, so that what it waits for stays.
+    pub fn next_ready(&mut self, domain: Option<DomainId>, own: Option<Key>) -> Option<Key> {
         let mut at = 0;
         while let Some(&key) = self.ready.get(at) {
             let Some(thread) = self.threads.get(key) else {
                 self.ready.remove(at);
                 continue;
             };
-            if domain.is_some_and(|domain| domain != thread.domain) {
+            let is_elsewhere = thread.start == Start::Nothing && own != Some(key);
+            if is_elsewhere || domain.is_some_and(|domain| domain != thread.domain) {
                 at += 1;
                 continue;
             }

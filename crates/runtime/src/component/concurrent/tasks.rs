@@ -278,9 +278,11 @@ impl<F> Concurrent<F> {
         Some(thread.task)
     }
 
-    /// Returns the component instance of the current thread.
-    pub fn current_domain(&self) -> Option<DomainId> {
-        Some(self.threads.get(self.current?)?.domain)
+    /// Returns the current thread, if it is one of this component instance. It is not, where
+    /// `realloc` runs for a call from another one.
+    pub fn current_in(&self, domain: DomainId) -> Option<Key> {
+        let current = self.current?;
+        (self.threads.get(current)?.domain == domain).then_some(current)
     }
 
     /// Makes a task begin (`enter_implicit_thread`), unless the gate of its component instance is
@@ -449,7 +451,7 @@ impl<F> Concurrent<F> {
                 self.threads[other].state = ThreadState::Running;
                 return true;
             }
-            self.take_if_ready(other)
+            self.threads[other].start != Start::Nothing && self.take_if_ready(other)
         });
         match kind & thread_switch::YIELD {
             0 => self.threads[current].state = ThreadState::Suspended,

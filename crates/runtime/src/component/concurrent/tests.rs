@@ -65,15 +65,15 @@ fn tasks_enter_one_after_the_other_in_order() {
     }
     assert!(!state.try_enter(free));
     // The one that excludes no one need not wait for the others.
-    assert_eq!(state.next_ready(None), Some(free));
+    assert_eq!(state.next_ready(None, None), Some(free));
     state.enter(free);
-    assert_eq!(state.next_ready(None), None);
+    assert_eq!(state.next_ready(None, None), None);
     for pair in threads.windows(2) {
         state.release_exclusive(DOMAIN);
-        assert_eq!(state.next_ready(Some(OTHER)), None);
-        assert_eq!(state.next_ready(Some(DOMAIN)), Some(pair[1]));
+        assert_eq!(state.next_ready(Some(OTHER), None), None);
+        assert_eq!(state.next_ready(Some(DOMAIN), None), Some(pair[1]));
         state.enter(pair[1]);
-        assert_eq!(state.next_ready(None), None);
+        assert_eq!(state.next_ready(None, None), None);
     }
     let indexes: Vec<u32> = threads
         .iter()
@@ -90,9 +90,9 @@ fn backpressure_closes_the_gate_for_all() {
     state.add_backpressure(DOMAIN, 1).unwrap();
     assert!(!state.try_enter(thread));
     state.add_backpressure(DOMAIN, -1).unwrap();
-    assert_eq!(state.next_ready(None), None);
+    assert_eq!(state.next_ready(None, None), None);
     state.add_backpressure(DOMAIN, -1).unwrap();
-    assert_eq!(state.next_ready(None), Some(thread));
+    assert_eq!(state.next_ready(None, None), Some(thread));
     let error = Err(Trap::BackpressureOverflow);
     assert_eq!(state.add_backpressure(DOMAIN, -1), error);
     assert_eq!(state.add_backpressure(OTHER, 1 << 16), error);
@@ -107,7 +107,7 @@ fn a_task_that_waits_to_enter_can_be_cancelled() {
     let task = state.threads[thread].task;
     state.tasks[task].state = TaskState::PendingCancel;
     state.enqueue(thread);
-    assert_eq!(state.next_ready(None), Some(thread));
+    assert_eq!(state.next_ready(None, None), Some(thread));
 }
 
 #[test]
@@ -146,14 +146,14 @@ fn a_thread_waits_until_its_set_has_an_event() {
     state.wait(thread, Condition::Set(set));
     assert_eq!(copy(&mut state, reader, 4), None);
     state.join(reader, Some(set));
-    assert_eq!(state.next_ready(None), None);
+    assert_eq!(state.next_ready(None, None), None);
     assert_eq!(copy(&mut state, writer, 2), Some(completed(2)));
     // Another one has taken the event.
     assert!(state.take_set_event(set).is_some());
-    assert_eq!(state.next_ready(None), None);
+    assert_eq!(state.next_ready(None, None), None);
     assert_eq!(copy(&mut state, reader, 4), None);
     assert_eq!(copy(&mut state, writer, 9), Some(completed(4)));
-    assert_eq!(state.next_ready(None), Some(thread));
+    assert_eq!(state.next_ready(None, None), Some(thread));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Waitables: subtasks and ends of streams and futures, which have events, and sets of them.
 
 use super::ends::End;
-use super::{Concurrent, Key, MAX_TASKS};
+use super::{Concurrent, Key, MAX_WAITABLES};
 use mintage_environ::{CallId, DomainId, Trap};
 
 /// Something that has events.
@@ -108,8 +108,7 @@ impl<F> Concurrent<F> {
         owner: Option<DomainId>,
         kind: WaitableKind,
     ) -> Result<Key, Trap> {
-        // Ends come in pairs, and each task may have some of both.
-        if self.waitables.len() >= 100 * MAX_TASKS {
+        if self.waitables.len() >= MAX_WAITABLES {
             return Err(Trap::TooManyTasks);
         }
         Ok(self.waitables.add(Waitable {
@@ -131,7 +130,7 @@ impl<F> Concurrent<F> {
     ///
     /// If there are too many.
     pub fn add_set(&mut self) -> Result<Key, Trap> {
-        if self.sets.len() >= 100 * MAX_TASKS {
+        if self.sets.len() >= MAX_WAITABLES {
             return Err(Trap::TooManyTasks);
         }
         Ok(self.sets.add(Set::default()))
