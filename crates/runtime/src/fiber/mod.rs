@@ -38,8 +38,10 @@ const GUARD: usize = 64 << 10;
 const KEPT: usize = 32 << 10;
 /// The number of uses after which the rest of a stack is given back to the system.
 const USES: u8 = 200;
-/// The most idle stacks that keep their top in memory.
+/// The most idle stacks that keep what they have in memory.
 const WARM: usize = 256;
+/// The most idle stacks that keep their top alone in memory.
+const COOL: usize = 1024;
 
 /// The stacks of an engine.
 pub struct StackPool {
@@ -52,9 +54,11 @@ pub struct StackPool {
 
 #[derive(Default)]
 struct State {
-    /// Idle stacks that keep their top in memory, those last that were used last. They are taken
-    /// first.
+    /// Idle stacks that keep what they have in memory, those last that were used last. They are
+    /// taken first.
     warm: Vec<Box<Place>>,
+    /// Idle stacks that keep their top in memory, taken next.
+    cool: Vec<Box<Place>>,
     /// Idle stacks that have no memory.
     cold: Vec<Box<Place>>,
     in_use: usize,
@@ -118,7 +122,11 @@ impl StackPool {
         state.in_use += 1;
         let mut stack = Stack {
             pool: self.clone(),
-            place: state.warm.pop().or_else(|| state.cold.pop()),
+            place: state
+                .warm
+                .pop()
+                .or_else(|| state.cool.pop())
+                .or_else(|| state.cold.pop()),
         };
         drop(state);
         if stack.place.is_none() {
@@ -206,12 +214,16 @@ impl StackPool {
             state.warm.push(place);
             return;
         }
+        let keeps_top = state.cool.len() < COOL;
         drop(state);
         place.uses = 0;
-        place.discard_below(0);
+        place.discard_below(if keeps_top { KEPT } else { 0 });
         let mut state = self.lock();
         state.in_use -= 1;
-        state.cold.push(place);
+        match keeps_top {
+            true => state.cool.push(place),
+            false => state.cold.push(place),
+        }
     }
 }
 
@@ -319,10 +331,10 @@ mod tests {
         assert_eq!(read(&pool.acquire().unwrap()), (0, 7));
     }
 
-    /// Stacks beyond those that are kept warm are not the ones that are used next.
+    /// Stacks that keep no memory are not the ones that are used next.
     #[test]
     fn stacks_that_are_used_again_are_warm() {
-        let total = WARM + 64;
+        let total = WARM + COOL + 64;
         let pool = StackPool::new(0, 0, PoolConfig::new().total_stacks(total as u32));
         let stacks: Vec<Stack> = (0..total).map(|_| pool.acquire().unwrap()).collect();
         for stack in &stacks {
@@ -339,7 +351,7 @@ mod tests {
         }
         let stacks: Vec<Stack> = (0..total).map(|_| pool.acquire().unwrap()).collect();
         let warm = stacks.iter().filter(|stack| read(stack) == 7).count();
-        assert_eq!(warm, WARM);
+        assert_eq!(warm, WARM + COOL);
     }
 
     #[test]
