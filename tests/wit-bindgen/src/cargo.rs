@@ -101,11 +101,14 @@ fn metadata(offline: bool) -> Result<Value> {
     serde_json::from_slice(&output.stdout).context("cannot parse the output of cargo")
 }
 
-/// Compiles the crate `wit-bindgen` for `target` with the given compiler and linker.
+/// The crates that guests name.
+const GUEST_CRATES: [&str; 2] = ["wit_bindgen", "futures"];
+
+/// Compiles the crates that guests name for `target` with the given compiler and linker.
 ///
 /// # Errors
 ///
-/// Fails if it does not compile.
+/// Fails if one does not compile.
 pub fn guest_crates(
     target: &str,
     rustc: &Path,
@@ -119,6 +122,8 @@ pub fn guest_crates(
         "--quiet",
         "--package",
         "wit-bindgen",
+        "--package",
+        "futures",
         "--message-format",
         "json",
         "--target",
@@ -146,7 +151,7 @@ pub fn guest_crates(
     let output = command.output().context("cannot run cargo")?;
     ensure!(
         output.status.success(),
-        "cannot compile the crate `wit-bindgen` for guests: {}",
+        "cannot compile the crates of guests: {}",
         String::from_utf8_lossy(&output.stderr)
     );
     let mut arguments = Vec::new();
@@ -157,7 +162,8 @@ pub fn guest_crates(
     {
         let message: Value =
             serde_json::from_slice(line).context("cannot parse the output of cargo")?;
-        let is_library = message["target"]["name"] == "wit_bindgen";
+        let name = message["target"]["name"].as_str();
+        let named = GUEST_CRATES.iter().find(|&&wanted| Some(wanted) == name);
         for file in message["filenames"]
             .as_array()
             .into_iter()
@@ -170,16 +176,21 @@ pub fn guest_crates(
             if !arguments.contains(&folder) {
                 arguments.push(folder);
             }
-            if is_library && file.ends_with(".rlib") {
-                arguments.push(format!("--extern=wit_bindgen={file}"));
+            if let Some(named) = named
+                && file.ends_with(".rlib")
+            {
+                arguments.push(format!("--extern={named}={file}"));
             }
         }
     }
-    if !arguments
-        .iter()
-        .any(|argument| argument.starts_with("--extern="))
-    {
-        bail!("cargo did not build the library `wit_bindgen`");
+    for name in GUEST_CRATES {
+        let prefix = format!("--extern={name}=");
+        if !arguments
+            .iter()
+            .any(|argument| argument.starts_with(&prefix))
+        {
+            bail!("cargo did not build the library `{name}`");
+        }
     }
     Ok(GuestCrates { arguments })
 }

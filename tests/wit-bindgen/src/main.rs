@@ -112,7 +112,6 @@ fn build<'a>(
         for source in &test.sources {
             let reason = match source.language.unsupported() {
                 Some(reason) => Some(format!("{}: {reason}", source.language)),
-                None if test.config.needs_async => Some("needs the async ABI".to_string()),
                 None if test.config.error_context => Some("needs `error-context`".to_string()),
                 None => None,
             };

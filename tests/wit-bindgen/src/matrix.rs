@@ -2,7 +2,7 @@
 
 use crate::wasi::{self, Host};
 use mintage::error::{Context, Result, format_err};
-use mintage::{Component, Config, Engine, Linker, OptLevel, Store};
+use mintage::{Component, Config, Engine, Linker, OptLevel, Store, block_on};
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 
@@ -61,9 +61,8 @@ fn run_twice(cell: &Cell, bytes: &[u8]) -> Result<()> {
         let mut store = Store::new(&cell.engine, Host::default());
         let call = |store: &mut Store<Host>| {
             let instance = linked.instantiate(&mut *store)?;
-            instance
-                .get_typed_func::<(), ()>(&mut *store, "run")?
-                .call(store, ())
+            let run = instance.get_typed_func::<(), ()>(&mut *store, "run")?;
+            block_on(run.call_async(store, ()))
         };
         call(&mut store).with_context(|| {
             format!(
