@@ -33,6 +33,7 @@ mod values;
 use clap::{Parser, Subcommand};
 use settings::in_terms_of_options;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -102,7 +103,10 @@ const TRAPPED: u8 = 134;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        None => cli.run.execute(),
+        None => {
+            let app = cli.run.app().to_owned();
+            cli.run.execute().map_err(|error| explain_name(error, &app))
+        }
         Some(Command::Run(args)) => args.execute(),
         Some(Command::Compile(args)) => args.execute(),
         Some(Command::Compose(args)) => args.execute(),
@@ -128,6 +132,22 @@ fn main() -> ExitCode {
         signals::end_as_interrupted();
     }
     ExitCode::from(exit_code(&error))
+}
+
+/// Adds to the error of a file that does not exist that its name is not a command either.
+fn explain_name(error: mintage::Error, name: &Path) -> mintage::Error {
+    let is_missing = |cause: &io::Error| cause.kind() == io::ErrorKind::NotFound;
+    let is_word = name
+        .to_str()
+        .is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+    if is_word && !name.exists() && error.downcast_ref().is_some_and(is_missing) {
+        let name = name.display();
+        error.context(format!(
+            "`{name}` is neither a file nor a command; `mintage help` lists the commands"
+        ))
+    } else {
+        error
+    }
 }
 
 /// Returns the exit code after an error.

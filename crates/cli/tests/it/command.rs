@@ -35,7 +35,12 @@ fn run_is_the_default_command() {
         &["cannot read `none.wasm`", "No such file"],
     );
     // Not a subcommand, so a file.
-    sandbox.fail(&["fly"], 1, &["cannot read `fly`"]);
+    sandbox.fail(
+        &["fly", "app.wat"],
+        1,
+        &["`fly` is neither a file nor a command; `mintage help` lists the commands"],
+    );
+    sandbox.fail(&["run", "fly"], 1, &["error: cannot read `fly`"]);
     sandbox.fail(&["."], 1, &["cannot read `.`", "directory"]);
     sandbox.fail(&["--fly", "app.wat"], 2, &["'--fly'"]);
     let help = sandbox.succeed(&["--help"]);

@@ -1,5 +1,6 @@
 //! Runs the built `mintage` command and checks its output and exit codes.
 
+mod backtraces;
 mod cache;
 mod calls;
 mod cli;

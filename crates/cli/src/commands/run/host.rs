@@ -10,6 +10,7 @@ use mintage_wasi::p1::WasiP1Ctx;
 use mintage_wasi::sockets::{AddressRange, AllowList};
 use std::ffi::OsString;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -449,6 +450,9 @@ fn explain_folder(error: Error, host: &Path) -> Error {
             "`--dir` is written HOST::GUEST, so `{}` is all of the path here",
             host.display()
         ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            "there is no such folder; create it first".to_string()
+        }
         _ => return error.context(format!("`--dir {}`", host.display())),
     };
     error.context(format!("`--dir {}`: {advice}", host.display()))

@@ -28,6 +28,7 @@ use mintage_wasi::p1::WasiP1Ctx;
 use mintage_wasi::{I32Exit, WasiCtxView, WasiView};
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process;
 use std::time::Duration;
 use stop::Stop;
@@ -162,6 +163,11 @@ impl Target {
 }
 
 impl Args {
+    /// Returns what is run: the path of a file, or `-`.
+    pub(crate) fn app(&self) -> &Path {
+        self.app_and_args.first().map_or("".as_ref(), Path::new)
+    }
+
     pub(crate) fn execute(mut self) -> Result<()> {
         let keys = self.settings.wasm_keys();
         self.fuel = self.fuel.or(keys.fuel);
