@@ -140,7 +140,7 @@ def c(source, package=None, patterns=(), flags=(), libraries=()):
         stack = "-Wl,-z,stack-size=1048576"
         run([*clang, *linker, stack, *made, "-o", to, *emulated, *libraries])
 
-    build.details = (package, patterns, flags, libraries)
+    build.details = (toolchains.C_SOURCES.get(package), patterns, flags, libraries)
     return build
 
 

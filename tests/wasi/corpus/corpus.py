@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def accepts(check, content):
     """Returns whether a check of the table accepts what a guest wrote, which may be anything."""
     try:
         return bool(check(content))
-    except (ValueError, OSError, EOFError, zlib.error, sqlite3.Error) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, sqlite3.Error) as error:
         say(f"check: {error}")
         return False
 

@@ -2,8 +2,10 @@
 
 import bz2
 import gzip
+import io
 import sqlite3
 import tempfile
+import zipfile
 import zlib
 from dataclasses import dataclass, field
 
@@ -245,9 +247,54 @@ ZLIB = [
          after={"text.gz": gzip.compress(PROSE, mtime=0), "text": PROSE}),
 ]
 
+# Frames that are not compressed: of Zstandard with two blocks, of LZ4 with one.
+ZSTD_FRAME = (b"\x28\xb5\x2f\xfd\x20\x09" b"\x28\0\0hello" b"\x23\0\0!")
+LZ4_FRAME = b"\x04\x22\x4d\x18\x60\x40\x82" b"\x05\0\0\x80hello" b"\0\0\0\0"
+ZSTD = [
+    Case("compress", ["compress", "3"], stdin=PROSE,
+         stdout=lambda content: content[:4] == ZSTD_FRAME[:4] and len(content) < len(PROSE) // 5),
+    Case("decompress", ["decompress"], stdin=ZSTD_FRAME, stdout="hello!!!!"),
+    Case("check", ["check", "1"], stdin=PROSE,
+         stdout=f"{len(PROSE)} bytes, smaller 1, same 1\n"),
+    Case("check-best", ["check", "19"], stdin=NOISE,
+         stdout=f"{len(NOISE)} bytes, smaller 1, same 1\n"),
+    Case("damaged", ["decompress"], stdin=ZSTD_FRAME[:6] + b"\x07" + ZSTD_FRAME[7:], stdout="",
+         code=1, stderr="error: "),
+    Case("truncated", ["decompress"], stdin=ZSTD_FRAME[:-1], stdout="hello", code=1,
+         stderr="error: truncated"),
+]
+
+LZ4 = [
+    Case("compress", ["compress", "0"], stdin=PROSE,
+         stdout=lambda content: content[:4] == LZ4_FRAME[:4] and len(content) < len(PROSE) // 2),
+    Case("best", ["compress", "12"], stdin=PROSE,
+         stdout=lambda content: content[:4] == LZ4_FRAME[:4] and len(content) < len(PROSE) // 3),
+    Case("decompress", ["decompress"], stdin=LZ4_FRAME, stdout="hello"),
+    Case("damaged", ["decompress"], stdin=LZ4_FRAME[:6] + b"\x83", stdout="", code=1,
+         stderr="ERROR_headerChecksum_invalid"),
+]
+
+DEFLATE = [
+    Case("compress", ["compress", "/work/text", "/work/text.gz", "9"], before={"text": PROSE},
+         stdout=f"crc32 {zlib.crc32(PROSE):08x}, {len(PROSE)} bytes\n",
+         after={"text": PROSE, "text.gz": lambda content: gzip.decompress(content) == PROSE}),
+    Case("best", ["compress", "/work/noise", "/work/noise.gz", "12"], before={"noise": NOISE},
+         stdout=f"crc32 {zlib.crc32(NOISE):08x}, {len(NOISE)} bytes\n",
+         after={"noise": NOISE, "noise.gz": lambda content: gzip.decompress(content) == NOISE}),
+    Case("decompress", ["decompress", "/work/text.gz", "/work/text"], stdout="",
+         before={"text.gz": gzip.compress(PROSE, mtime=0)},
+         after={"text.gz": gzip.compress(PROSE, mtime=0), "text": PROSE}),
+    Case("damaged", ["decompress", "/work/bad.gz", "/work/none"], before={"bad.gz": NOISE},
+         stdout="", code=1, stderr="error 1"),
+    Case("missing", ["decompress", "/work/none.gz", "/work/none"], stdout="", code=2,
+         stderr="/work/none.gz: "),
+]
+
 SYSTEM = [
     Case("all", ["3", "end"], env={"NAME": "value", "EMPTY": ""}, code=3,
          after={"a": None, "a/file": "01xy45", "a/escape": Link("../../outside")}),
+    # The backtrace has lines of source.
+    Case("trap", ["trap"], stdout="", code=TRAPPED, stderr="/guests/system.c:"),
 ]
 
 # The start of what the case `large` writes, after the length and the sum of all.
@@ -287,6 +334,17 @@ STD = [
     Case("failure", ["none"], stdout="", code=1, stderr="unknown part `none`"),
 ]
 
+ARCHIVED = {"in/text": PROSE, "in/inner/noise": NOISE, "in/inner/empty": b""}
+UNPACKED = {name.removeprefix("in/"): content for name, content in ARCHIVED.items()}
+
+
+def unpacked(content):
+    """The files in a zip archive."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/")]
+        return {name: archive.read(name) for name in names}
+
+
 GO = [
     Program("go-hello", go("hello.go"), (P1,), [
         Case("run", ["5", "two words"], env={"B": "2", "A": "\N{CRAB}"}, stdin=b"one\ntwo",
@@ -310,6 +368,16 @@ GO = [
         Case("run", stdout="nodes 262143\n" + "8191 " * 20 + "\nsum 6528000\ndepth 5000\n"
                            "true true 262143\n"),
     ]),
+    Program("go-library", go("library.go"), (P1,), [
+        Case("run", stdin="The cat, the \u00c4pfel;\nTHE end".encode(), stdout=None),
+    ]),
+    Program("go-archive", go("archive.go"), (P1,), [
+        Case("run", before=ARCHIVED, after=ARCHIVED | {
+            "out.zip": lambda content: unpacked(content) == UNPACKED,
+            "out.tar": lambda content: b"ustar" in content}, stdout=None),
+        Case("missing", ["-root", "/work/none"], stdout="", code=3, stderr="error: ",
+             after={"out.zip": lambda content: True}),
+    ]),
 ]
 
 ZIG = [
@@ -318,6 +386,14 @@ ZIG = [
          stdout="argument one\nargument two words\nNAME=value\nslept true\nsum 499999500000\n"
                 "some text\n9 file\nmoved\nFileNotFound\nPermissionDenied\nDirNotEmpty\n"
                 "a link moved \nrandom true\n"),
+]
+
+ZIG_TEXT = [
+    Case("run", before={"text": "b a b c\na b\n"},
+         stdout="a=2 b=3 c=1 \n"
+                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
+                "a 1.5 2\nb -2000 0\nUnexpectedEndOfInput\n"),
+    Case("missing", stdout="", code=1, stderr="FileNotFound"),
 ]
 
 JAVASCRIPT = [
@@ -342,6 +418,7 @@ PYTHON = [
 LUA_FLAGS = ("-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false")
 SQLITE_FLAGS = ("-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_ENABLE_FTS5",
                 "-DSQLITE_ENABLE_RTREE", "-DSQLITE_TEMP_STORE=2")
+ZSTD_FILES = ("common/*.c", "compress/*.c", "decompress/*.c")
 BZIP2_FILES = ("blocksort.c", "huffman.c", "crctable.c", "randtable.c", "compress.c",
                "decompress.c", "bzlib.c")
 QUICKJS_FILES = ("quickjs.c", "dtoa.c", "libregexp.c", "libunicode.c", "quickjs-libc.c", "qjs.c",
@@ -355,10 +432,14 @@ PROGRAMS = [
     Program("quickjs", c(None, "rquickjs-sys", QUICKJS_FILES, ("-D_GNU_SOURCE",)), ALL, QUICKJS),
     Program("bzip2", c("bzip2.c", "bzip2-sys", BZIP2_FILES), ALL, BZIP2),
     Program("zlib", c("zlib.c", "libz-sys", ("*.c",), ("-DHAVE_UNISTD_H",)), ALL, ZLIB),
+    Program("zstd", c("zstd.c", "zstd-sys", ZSTD_FILES, ("-DZSTD_DISABLE_ASM",)), ALL, ZSTD),
+    Program("lz4", c("lz4_frames.c", "lz4-sys", ("*.c",)), ALL, LZ4),
+    Program("deflate", c("deflate.c", "libdeflate-sys", ("lib/*.c",)), ALL, DEFLATE),
     Program("system", c("system.c"), ALL, SYSTEM),
     Program("std", rust("std.rs"), ALL, STD),
     *GO,
     Program("zig", zig("system.zig"), (P1, ADAPTED), ZIG),
+    Program("zig-text", zig("text.zig"), (P1, ADAPTED), ZIG_TEXT),
     Program("javascript", javascript("javascript.js", "javascript"), (P2,), JAVASCRIPT),
     Program("python", python("python_app.py"), (P2,), PYTHON),
 ]

@@ -27,8 +27,11 @@ C_SOURCES = {
     "rquickjs-sys": ("0.14.0", "quickjs"),
     "bzip2-sys": ("0.1.13", "bzip2-1.0.8"),
     "libz-sys": ("1.1.33", "src/zlib"),
+    "zstd-sys": ("2.1.2", "zstd/lib"),
+    "lz4-sys": ("1.11.1", "liblz4/lib"),
+    "libdeflate-sys": ("1.26.1", "libdeflate"),
 }
-VERSIONS = (WHEELS, COMPONENTIZE_JS, ADAPTER, C_SOURCES)
+VERSIONS = (WHEELS, COMPONENTIZE_JS, ADAPTER)
 
 
 class CannotBuild(Exception):

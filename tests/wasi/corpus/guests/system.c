@@ -1,5 +1,6 @@
 /* system: the parts of POSIX that wasi-libc has: folders, links, times of files, positions, seek,
- * `poll`, environment, clocks, random bytes, exit handlers. Works in the folder `/work`. */
+ * `poll`, environment, clocks, random bytes, exit handlers. Works in the folder `/work`. With the
+ * argument `trap`, it traps. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +121,11 @@ static void waits(void) {
 
 static void at_exit(void) { puts("at exit"); }
 
+__attribute__((noinline)) static void trap(void) { __builtin_trap(); }
+
 int main(int argc, char **argv) {
+  if (argc == 2 && !strcmp(argv[1], "trap"))
+    trap();
   atexit(at_exit);
   printf("arguments %d, last %s\n", argc - 1, argv[argc - 1]);
   printf("NAME is %s, EMPTY is \"%s\", NONE is %s\n", getenv("NAME"), getenv("EMPTY"),
