@@ -216,6 +216,10 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "COUNT")]
     max_table_elements: Option<usize>,
 
+    /// Maximum number of stacks of threads that wait [default: 1000]
+    #[arg(long, value_name = "COUNT")]
+    max_stacks: Option<usize>,
+
     /// Maximum number of resource handles [default: 1048576]
     #[arg(long, value_name = "COUNT")]
     max_handles: Option<usize>,
@@ -266,6 +270,9 @@ impl Limits {
         }
         if let Some(entries) = self.max_table_elements {
             limits = limits.table_elements(entries);
+        }
+        if let Some(count) = self.max_stacks {
+            limits = limits.stacks(count);
         }
         if let Some(count) = self.max_handles {
             limits = limits.handles(count);
@@ -574,6 +581,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("StoreLimitsBuilder::memory_size", "--max-memory-size"),
     ("StoreLimitsBuilder::total_memory_size", "--max-memory"),
     ("StoreLimitsBuilder::table_elements", "--max-table-elements"),
+    ("StoreLimitsBuilder::stacks", "--max-stacks"),
     ("StoreLimitsBuilder::handles", "--max-handles"),
     ("StoreLimitsBuilder::memories", "--max-memories"),
     ("StoreLimitsBuilder::tables", "--max-tables"),
@@ -621,7 +629,7 @@ mod tests {
         ),
         (
             "PoolConfig::total_stacks",
-            "a command makes no asynchronous calls",
+            "a command has one instance, whose stacks are limited",
         ),
     ];
 
