@@ -5,29 +5,30 @@ use std::fmt::Write;
 use std::fs;
 
 /// A component that takes long enough to compile for its user to notice.
-fn slow() -> String {
+fn slow(functions: u32) -> String {
     // Each function calls the one before, so that none is left out.
-    let mut functions = "(func (export \"f0\") (param i64) (result i64) local.get 0)".to_string();
-    for i in 1..150 {
+    let mut text = "(func (export \"f0\") (param i64) (result i64) local.get 0)".to_string();
+    for i in 1..functions {
         let _ = write!(
-            functions,
+            text,
             "(func (export \"f{i}\") (param i64) (result i64) (call {} (local.get 0))",
             i - 1
         );
         for j in 0..400 {
             let _ = write!(
-                functions,
+                text,
                 " i64.const {} i64.mul local.get 0 i64.xor",
                 i * 1000 + j
             );
         }
-        functions.push(')');
+        text.push(')');
     }
+    let last = functions - 1;
     format!(
         r#"(component
-            (core module $m {functions} (func (export "seven") (result i32) (i32.const 7)))
+            (core module $m {text} (func (export "seven") (result i32) (i32.const 7)))
             (core instance $i (instantiate $m))
-            (func (export "f") (param "x" u64) (result u64) (canon lift (core func $i "f149")))
+            (func (export "f") (param "x" u64) (result u64) (canon lift (core func $i "f{last}")))
             (func (export "seven") (result u32) (canon lift (core func $i "seven"))))"#
     )
 }
@@ -91,8 +92,8 @@ fn components_are_compiled_once() {
 /// A second run loads what the first one has compiled: it takes a small part of the time.
 #[test]
 fn the_second_run_does_not_compile() {
-    let sandbox = Sandbox::with(&slow());
-    sandbox.write("app.wasm", wat::parse_str(slow()).unwrap());
+    let sandbox = Sandbox::with(&slow(150));
+    sandbox.write("app.wasm", wat::parse_str(slow(150)).unwrap());
     let time = || {
         let start = std::time::Instant::now();
         let outcome = sandbox.run(&["--invoke", "seven()", "app.wasm"]);
@@ -108,7 +109,7 @@ fn the_second_run_does_not_compile() {
 #[test]
 fn a_cache_that_cannot_be_used_is_mentioned_where_it_matters() {
     let sandbox = Sandbox::with(SMALL);
-    sandbox.write("slow.wat", slow());
+    sandbox.write("slow.wat", slow(600));
     sandbox.write("file", "");
     let run = |settings: &str, app: &str| {
         let command = format!("{settings} $MINTAGE --invoke 'seven()' {app}");
