@@ -272,7 +272,7 @@ fn folders_are_what_the_program_sees() {
         (
             &["--dir", "none"][..],
             1,
-            &["`--dir none`: there is no such folder; create it first"][..],
+            &["`--dir none`: the folder does not exist; create it first"][..],
         ),
         (
             &["--dir", "file"],

@@ -3,10 +3,10 @@
 /// Returns a number of this process, which differs from the number of every process that it was
 /// forked from.
 ///
-/// A host function that keeps what a forked child must not share with its parent, such as random
-/// numbers that were drawn in advance, keeps this number beside it. If the two differ, the process
-/// has been forked. The call costs one load; the system's process id costs a system call. Other
-/// processes may have the same number.
+/// A host function may have state that a forked child must not share with its parent, such as
+/// random numbers that were drawn in advance. It keeps this number beside that state. If the number
+/// has changed, the process has been forked. The call costs one load; the system's process id costs
+/// a system call. Other processes may have the same number.
 ///
 /// ```
 /// struct Numbers {

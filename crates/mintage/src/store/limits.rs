@@ -346,8 +346,9 @@ impl StoreLimitsBuilder {
     /// table entry has 8 bytes. Instances keep their memory until they or the store are dropped.
     ///
     /// This bounds the memory that guests of the store can use, except for what the host keeps for
-    /// them: 24 to 48 bytes for each of their [`handles`](Self::handles), and a few KiB for each of
-    /// their [`instances`](Self::instances).
+    /// them: 24 to 48 bytes for each of their [`handles`](Self::handles), a few KiB for each of
+    /// their [`instances`](Self::instances), and the [`stacks`](Self::stacks) and other state of
+    /// tasks in asynchronous components.
     pub fn total_memory_size(mut self, bytes: usize) -> Self {
         self.0.total_memory_size = bytes;
         self

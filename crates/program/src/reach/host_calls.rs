@@ -19,16 +19,17 @@ pub(super) struct HostCallsSearch<'s, 'a> {
     reached: &'s Reached,
     /// The nodes that were visited, in this order.
     nodes: IndexSet<Node>,
-    /// What is known of each of them.
+    /// The results for `nodes`, in the same order.
     known: Vec<Known>,
     /// The nodes whose component is not complete.
     open: Vec<usize>,
 }
 
 struct Known {
-    /// What the node may call, as far as it is known.
+    /// The host functions that the node may call, as found so far.
     calls: HostCalls,
-    /// The earliest open node that the node is known to reach. `None` if its component is complete.
+    /// The earliest open node that the node reaches, as found so far. `None` if its component is
+    /// complete.
     earliest: Option<usize>,
 }
 
@@ -105,7 +106,7 @@ impl<'s, 'a> HostCallsSearch<'s, 'a> {
         }
     }
 
-    /// Adds what is known of a successor to the node that was entered last.
+    /// Adds the results of a successor to the last node of the path.
     fn join(&mut self, from: Option<&Step>, successor: usize) {
         let Some(&Step { node, .. }) = from else {
             return;
@@ -113,7 +114,7 @@ impl<'s, 'a> HostCallsSearch<'s, 'a> {
         let Known { calls, earliest } = self.known[successor];
         let known = &mut self.known[node];
         known.calls = known.calls | calls;
-        // `None` is what is complete.
+        // `None` stands for a complete component, which reaches no open node.
         known.earliest = known.earliest.into_iter().chain(earliest).min();
     }
 
@@ -131,7 +132,7 @@ impl<'s, 'a> HostCallsSearch<'s, 'a> {
         }
     }
 
-    /// Returns what a node calls itself.
+    /// Returns the host functions that a node calls directly.
     fn own_calls(&self, node: Node) -> HostCalls {
         let calls_all = match node {
             Node::Func(FuncDef::Core { instance, func }) => {
@@ -147,8 +148,8 @@ impl<'s, 'a> HostCallsSearch<'s, 'a> {
         }
     }
 
-    /// Returns what a canonical definition calls besides core functions. One that waits lets other
-    /// threads run, which may call anything.
+    /// Returns the host functions that a canonical definition calls directly. One that waits lets
+    /// other threads run, which may call anything.
     fn trampoline_calls(&self, id: TrampolineId) -> HostCalls {
         let interface = &self.graph.inlined.interface;
         let may_wait = |ty| interface.types.func(ty).is_async;

@@ -451,7 +451,7 @@ fn explain_folder(error: Error, host: &Path) -> Error {
             host.display()
         ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            "there is no such folder; create it first".to_string()
+            "the folder does not exist; create it first".to_string()
         }
         _ => return error.context(format!("`--dir {}`", host.display())),
     };

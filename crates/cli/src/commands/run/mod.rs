@@ -163,7 +163,7 @@ impl Target {
 }
 
 impl Args {
-    /// Returns what is run: the path of a file, or `-`.
+    /// Returns the path of the program, or `-`.
     pub(crate) fn app(&self) -> &Path {
         self.app_and_args.first().map_or("".as_ref(), Path::new)
     }

@@ -30,7 +30,7 @@ use std::collections::VecDeque;
 pub const MAX_TASKS: usize = 10_000;
 
 /// The most waitables of a root instance at a time, and the most sets. Ends come in pairs, and each
-/// task may have some of both. They take up to 15 and 8 MiB.
+/// task may have some of both.
 const MAX_WAITABLES: usize = 10 * MAX_TASKS;
 
 /// The counter of `backpressure.inc` must stay below this.
@@ -178,8 +178,9 @@ impl<F> Concurrent<F> {
     /// Takes the next thread that can go on, if there is one: of any component instance, or of
     /// `domain`. It does not wait any more.
     ///
-    /// A synchronous task goes on only where it waits, further in on its stack. That is where `own`
-    /// is its thread. Elsewhere it waits on, though it is ready, so that what it waits for stays.
+    /// A synchronous task waits in a loop on the stack of its caller, and only that loop passes its
+    /// thread as `own` and may take it. Any other one stays in the list of the waitable or set that
+    /// it waits for, so that no one can remove that.
     pub fn next_ready(&mut self, domain: Option<DomainId>, own: Option<Key>) -> Option<Key> {
         let mut at = 0;
         while let Some(&key) = self.ready.get(at) {
