@@ -1,6 +1,7 @@
-//! Tasks of guests and host functions that end at bad moments: no future of the host outlives its
-//! call, and no guest reaches what is another one's.
+//! Tasks of guests and host functions that end at bad moments. No future of the host may outlive
+//! its call, and no guest may reach the state of another component instance.
 
+use crate::async_calls::waits;
 use mintage::{
     Component, Config, Engine, ErrorKind, Instance, LimitKind, Linker, Store, StoreContextMut,
     StoreLimits, StoreLimitsBuilder, Trap, block_on,
@@ -8,7 +9,7 @@ use mintage::{
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 /// A component that calls `pause`, by itself and by an inner one.
@@ -61,7 +62,7 @@ const PAUSES: &str = r#"(component
 #[derive(Default)]
 struct Host {
     /// How often `pause` is pending.
-    polls: usize,
+    polls: u32,
     /// How many calls of `pause` have begun, and have gone on to their end.
     begun: usize,
     finished: usize,
@@ -81,22 +82,12 @@ impl Drop for Borrowed<'_> {
 async fn pause(mut store: StoreContextMut<'_, Host>) -> mintage::Result<()> {
     let host = Borrowed(store.data_mut());
     host.0.begun += 1;
-    for _ in 0..host.0.polls {
-        let mut polled = false;
-        std::future::poll_fn(|cx| match std::mem::replace(&mut polled, true) {
-            true => Poll::Ready(()),
-            false => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        })
-        .await;
-    }
+    waits(host.0.polls).await;
     host.0.finished += 1;
     Ok(())
 }
 
-fn pauses(engine: &Engine, polls: usize) -> (Store<Host>, Instance) {
+fn pauses(engine: &Engine, polls: u32) -> (Store<Host>, Instance) {
     let component = Component::new(engine, PAUSES).unwrap();
     let mut linker = Linker::new(engine);
     let mut root = linker.root();
@@ -125,7 +116,7 @@ fn trap_of(result: mintage::Result<()>) -> Trap {
 
 #[test]
 fn a_host_function_ends_when_its_call_is_dropped() {
-    let (mut store, instance) = pauses(&Engine::default(), usize::MAX);
+    let (mut store, instance) = pauses(&Engine::default(), u32::MAX);
     let run = instance
         .get_typed_func::<(), ()>(&mut store, "run")
         .unwrap();
@@ -148,7 +139,7 @@ fn a_host_function_ends_when_its_call_is_dropped() {
 fn a_host_function_ends_with_its_deadline() {
     let engine = Engine::new(Config::new().interruptible(true)).unwrap();
     for name in ["run", "late", "both"] {
-        let (mut store, instance) = pauses(&engine, usize::MAX);
+        let (mut store, instance) = pauses(&engine, u32::MAX);
         store.set_deadline(Duration::from_millis(10)).unwrap();
         let result = call(&mut store, &instance, name);
         assert_eq!(trap_of(result), Trap::Interrupt, "{name}");
@@ -159,7 +150,7 @@ fn a_host_function_ends_with_its_deadline() {
 /// The borrows of the future have ended for the compiler, but not for the future.
 #[test]
 fn a_host_function_of_a_leaked_call_never_ends() {
-    let (mut store, instance) = pauses(&Engine::default(), usize::MAX);
+    let (mut store, instance) = pauses(&Engine::default(), u32::MAX);
     let ended = store.data().ended.clone();
     let run = instance
         .get_typed_func::<(), ()>(&mut store, "run")

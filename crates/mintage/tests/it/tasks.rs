@@ -1,6 +1,7 @@
 //! Functions of `async` type: calls of the host, and calls between components. The rules of the
 //! specification are in its own scripts (`crates/wast`).
 
+use crate::async_calls::waits;
 use mintage::error::Context as _;
 use mintage::{Component, Config, Engine, Instance, Linker, PoolConfig, Store, Trap, block_on};
 use std::pin::pin;
@@ -81,18 +82,6 @@ const GUEST: &str = r#"(component
     (func (export "unknown") async
         (canon lift (core func $i "unknown") async (callback (core func $i "callback")))))"#;
 
-/// A future that is ready at its second poll.
-fn later() -> impl Future<Output = ()> {
-    let mut polled = false;
-    std::future::poll_fn(move |cx| match std::mem::replace(&mut polled, true) {
-        true => Poll::Ready(()),
-        false => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-}
-
 fn guest(engine: &Engine) -> (Store<()>, Instance) {
     let component = Component::new(engine, GUEST).unwrap();
     let mut linker = Linker::new(engine);
@@ -101,7 +90,7 @@ fn guest(engine: &Engine) -> (Store<()>, Instance) {
         .unwrap();
     root.func_wrap_async("name", |_, (text,): (String,)| {
         Box::new(async move {
-            later().await;
+            waits(1).await;
             Ok((format!("{text}!"),))
         })
     })
