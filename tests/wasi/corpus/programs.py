@@ -290,6 +290,46 @@ DEFLATE = [
          stderr="/work/none.gz: "),
 ]
 
+DUKTAPE = [
+    Case("script", stdin=b"""
+function Point(x, y) { this.x = x; this.y = y; }
+Point.prototype.toString = function () { return '(' + this.x + ', ' + this.y + ')'; };
+print([3, 1, 2].sort().map(function (n) { return n * n; }), new Point(1, 2));
+print(JSON.stringify({a: [1, null, {b: '\\u00e4'}]}), JSON.parse('[1e3]')[0]);
+print('a1b22'.replace(/[0-9]+/g, '#'), (0.1 + 0.2).toFixed(3), parseInt('ff', 16));
+try { null.x } catch (error) { print(error instanceof TypeError); }
+var total = 0;
+for (var i = 0; i < 300000; i++) total = (total + i * i) % 65521;
+print(total, new Date(0).toISOString(), typeof Proxy);
+""", stdout="1,4,9 (1, 2)\n" '{"a":[1,null,{"b":"\u00e4"}]} 1000\n' "a#b# 0.300 255\ntrue\n"
+            f"{sum(n * n for n in range(300000)) % 65521} 1970-01-01T00:00:00.000Z function\n"),
+    Case("file", ["/work/script.js"], before={"script.js": "print(1 + 1)"}, stdout="2\n"),
+    Case("throw", stdin=b"throw new RangeError('as asked')", stdout="", code=1,
+         stderr="RangeError: as asked"),
+    Case("deep", stdin=b"function f() { return f() + 1 } f()", stdout="", code=1,
+         stderr="RangeError"),
+]
+
+MARKDOWN = [
+    Case("page", ["-T", "-S"], stdin=b"""# Title *here*
+
+- one
+- [two](/there "title")
+
+| a | b |
+|--:|---|
+| 1 | `x<y` |
+
+~~gone~~ &copy; \\*
+""", stdout="<h1>Title <em>here</em></h1>\n<ul>\n<li>one</li>\n"
+            '<li><a href="/there" title="title">two</a></li>\n</ul>\n'
+            '<table><thead><tr><th style="text-align: right">a</th><th>b</th></tr></thead><tbody>\n'
+            '<tr><td style="text-align: right">1</td><td><code>x&lt;y</code></td></tr>\n'
+            "</tbody></table>\n<p><del>gone</del> \u00a9 *</p>\n"),
+    Case("large", stdin=b"* a\n\n  > b\n" * 20_000,
+         stdout=lambda content: content.count(b"<blockquote>") == 20_000),
+]
+
 SYSTEM = [
     Case("all", ["3", "end"], env={"NAME": "value", "EMPTY": ""}, code=3,
          after={"a": None, "a/file": "01xy45", "a/escape": Link("../../outside")}),
@@ -415,7 +455,7 @@ PYTHON = [
     Case("raise", ["raise"], stdout="['raise'] []\n", code=TRAPPED, stderr="RuntimeError: as asked"),
 ]
 
-LUA_FLAGS = ("-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false")
+SETJMP_FLAGS = ("-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false")
 SQLITE_FLAGS = ("-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_ENABLE_FTS5",
                 "-DSQLITE_ENABLE_RTREE", "-DSQLITE_TEMP_STORE=2")
 ZSTD_FILES = ("common/*.c", "compress/*.c", "decompress/*.c")
@@ -428,13 +468,16 @@ PROGRAMS = [
     Program("ripgrep", crate("ripgrep", "15.2.0", "rg"), ALL, RIPGREP),
     Program("jaq", package("jaq"), ALL, JAQ),
     Program("sqlite", c("sqlite.c", "libsqlite3-sys", ("sqlite3.c",), SQLITE_FLAGS), ALL, SQLITE),
-    Program("lua", c("lua.c", "lua-src", ("l*.c",), LUA_FLAGS, ("-lsetjmp",)), ALL, LUA),
+    Program("lua", c("lua.c", "lua-src", ("l*.c",), SETJMP_FLAGS, ("-lsetjmp",)), ALL, LUA),
     Program("quickjs", c(None, "rquickjs-sys", QUICKJS_FILES, ("-D_GNU_SOURCE",)), ALL, QUICKJS),
     Program("bzip2", c("bzip2.c", "bzip2-sys", BZIP2_FILES), ALL, BZIP2),
     Program("zlib", c("zlib.c", "libz-sys", ("*.c",), ("-DHAVE_UNISTD_H",)), ALL, ZLIB),
     Program("zstd", c("zstd.c", "zstd-sys", ZSTD_FILES, ("-DZSTD_DISABLE_ASM",)), ALL, ZSTD),
     Program("lz4", c("lz4_frames.c", "lz4-sys", ("*.c",)), ALL, LZ4),
     Program("deflate", c("deflate.c", "libdeflate-sys", ("lib/*.c",)), ALL, DEFLATE),
+    Program("duktape", c("duktape_run.c", "ducc-sys", ("duktape.c",), SETJMP_FLAGS, ("-lsetjmp",)),
+            ALL, DUKTAPE),
+    Program("markdown", crate("pulldown-cmark", "0.13.6", "pulldown-cmark"), ALL, MARKDOWN),
     Program("system", c("system.c"), ALL, SYSTEM),
     Program("std", rust("std.rs"), ALL, STD),
     *GO,

@@ -30,6 +30,7 @@ C_SOURCES = {
     "zstd-sys": ("2.1.2", "zstd/lib"),
     "lz4-sys": ("1.11.1", "liblz4/lib"),
     "libdeflate-sys": ("1.26.1", "libdeflate"),
+    "ducc-sys": ("0.1.2", "duktape"),
 }
 VERSIONS = (WHEELS, COMPONENTIZE_JS, ADAPTER)
 
