@@ -2,7 +2,7 @@
 
 A program that `CASES` does not name is run by the case `LIBRARY`. The programs that the peer's
 tests run by its library, not its command, are run by an asynchronous host as well:
-`../src/bin/peer-programs.rs`.
+`../src/bin/peer-programs/`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -171,7 +171,7 @@ CASES = {
 
 def has_host(name):
     """Returns whether a program is run by an asynchronous host, too."""
-    others = ("p1_cli_", "p2_cli_", "p2_http_", "p2_tls_", "p2_api_proxy")
+    others = ("p1_cli_", "p2_cli_", "p2_tls_", "p2_api_proxy")
     # The host's own terminal is none.
     return not name.startswith(others) and name != "p1_stdio_isatty"
 
