@@ -2,11 +2,13 @@
 
 use anyhow::{Context, Result};
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 /// Number of table entries, and of calls through them, in [`Guest::CallIndirect`].
 pub const TABLE_ENTRIES: u32 = 1 << 16;
 
-/// A component under test. It has no imports, except for [`WAIT`] and [`Guest::Commands`].
+/// A component under test. It has no imports, except for [`WAIT`], [`Guest::Commands`]
+/// and [`Guest::Corpus`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Guest {
     /// SpiderMonkey with a small script; see the example's `greet.wit`.
@@ -28,6 +30,8 @@ pub enum Guest {
     },
     /// The program `commands.rs`, which uses WASI; see [`commands`](crate::commands).
     Commands,
+    /// A program that `tests/wasi/corpus.sh` has built, such as `sqlite.p2`.
+    Corpus(&'static str),
 }
 
 /// The guest in a file of the folder `guests` or `kernels`.
@@ -66,6 +70,15 @@ impl Guest {
             Self::Starting(starts) => format!("starting-{starts}"),
             Self::Text { name, .. } => name.replace('/', "-"),
             Self::Commands => "commands".to_string(),
+            Self::Corpus(name) => name.to_string(),
+        }
+    }
+
+    /// Returns whether the component is there or can be made.
+    pub fn exists(self) -> bool {
+        match self {
+            Self::Corpus(name) => in_corpus(name).is_file(),
+            _ => true,
         }
     }
 
@@ -81,8 +94,26 @@ impl Guest {
             Self::Starting(starts) => Ok(wat::parse_str(starting(starts))?),
             Self::Text { wat, .. } => Ok(wat::parse_str(wat)?),
             Self::Commands => Ok(include_bytes!("../guests/commands.wasm").to_vec()),
+            Self::Corpus(name) => {
+                let path = in_corpus(name);
+                std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+            }
         }
     }
+}
+
+/// Returns the path of a program of the corpus: in the folder that the variable `WASI_CORPUS`
+/// names, by default in that of `tests/wasi/corpus.sh`.
+fn in_corpus(name: &str) -> PathBuf {
+    let folder = std::env::var_os("WASI_CORPUS").map_or_else(
+        || {
+            let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+            let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+            target.unwrap_or_else(usual).join("wasi-corpus/guests")
+        },
+        PathBuf::from,
+    );
+    folder.join(format!("{name}.wasm"))
 }
 
 /// Returns the text of a component with two full tables. In the first, entry `k` is a separate

@@ -92,7 +92,8 @@ impl Host for Wasmtime {
 
     fn for_one_guest() -> Result<Self> {
         // A pool is for many instances. To reserve it takes longer than to run a short program.
-        let engine = Engine::new(&Config::new())?;
+        // Artifacts load only in an engine with the same support for concurrent calls.
+        let engine = Engine::new(Config::new().concurrency_support(false))?;
         Ok(Self {
             plain: engine.clone(),
             tuned: engine,

@@ -52,6 +52,9 @@ fn run(options: &Options) -> Result<()> {
         return commands::start(engine, artifact.into());
     }
     let wanted = |name: &str| options.filter.is_match(name);
+    for name in commands::missing().into_iter().filter(|name| wanted(name)) {
+        eprintln!("not measured: {name}; `tests/wasi/corpus.sh sqlite.p2 ripgrep.p2` builds it");
+    }
     let names = metrics::all::<Mintage>()
         .into_iter()
         .map(|metric| metric.name());
