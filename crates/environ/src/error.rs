@@ -83,6 +83,9 @@ pub enum LimitKind {
     /// All stacks for asynchronous calls are in use (`PoolConfig::total_stacks`), or the operating
     /// system gives no more. Calls that end make room.
     Stacks,
+    /// An instance has as many tasks, threads or waitables as it may have, among them calls of
+    /// asynchronous host functions that have not returned.
+    Tasks,
     /// Compiling the component takes too long (`CompileLimits::time`).
     CompileTime,
     /// The component, one of its functions or their machine code is too large to be compiled
@@ -149,6 +152,7 @@ impl From<Trap> for ErrorKind {
             Trap::HandleTableFull => ErrorKind::Limit(LimitKind::Handles),
             Trap::HeapExhausted => ErrorKind::Limit(LimitKind::Memory),
             Trap::StackOverflow => ErrorKind::Limit(LimitKind::Stack),
+            Trap::TooManyTasks => ErrorKind::Limit(LimitKind::Tasks),
             trap => ErrorKind::Trap(trap),
         }
     }
@@ -223,6 +227,7 @@ mod tests {
         let trap = |trap: Trap| ErrorKind::of(&Err::<(), _>(trap).context("a").unwrap_err());
         assert_eq!(trap(Trap::CastFailure), ErrorKind::Trap(Trap::CastFailure));
         assert_eq!(trap(Trap::OutOfFuel), ErrorKind::Limit(LimitKind::Fuel));
+        assert_eq!(trap(Trap::TooManyTasks), ErrorKind::Limit(LimitKind::Tasks));
         assert_eq!(trap(Trap::Interrupt), ErrorKind::Cancelled);
     }
 
