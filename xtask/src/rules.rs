@@ -13,6 +13,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "crates/mintage/src/store/",
         "enters machine code, and comes back from it to the store",
     ),
+    (
+        "crates/mintage/src/call/concurrent.rs",
+        "takes a store along with a host function that waits",
+    ),
     ("crates/mintage/src/abi/guest.rs", "looks at guest memory"),
     ("crates/mintage/src/lib.rs", "says where unsafe code is"),
     ("crates/mintage/tests/fork.rs", "forks a child"),

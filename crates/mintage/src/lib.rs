@@ -38,6 +38,7 @@
 //! | `component` | [`Component`], [`CodeBuilder`], exports by name, the text format |
 //! | `types` | reflection: [`types`] |
 //! | `store` | [`Store`], its limits, fuel, interruption and handles; entry into guests |
+//! | `concurrent` | [`Accessor`], [`Access`], [`HasData`]: how futures of the host use a store |
 //! | `abi` | the Canonical ABI over Rust types: [`Lower`], [`Lift`] |
 //! | `resource` | [`Resource`], [`ResourceAny`], [`ResourceTable`] |
 //! | `val` | [`Val`], and its Canonical ABI |
@@ -45,11 +46,11 @@
 //! | `call` | [`Func`], [`TypedFunc`], host functions, [`Caller`] |
 //! | `instance` | [`Instance`], [`InstancePre`] |
 //! | `linker` | [`Linker`], [`LinkerInstance`] |
-//! | `bindings` | [`HasData`], and macros: `bindgen!`, `flags!`, derives |
+//! | `bindings` | macros: `bindgen!`, `flags!`, derives |
 //!
-//! Architecture invariant: unsafe code is only in `component` (loading of artifacts),
-//! `store/entry.rs` (entry into guests and the way back to the store), `store/allocation.rs` (the
-//! memory of a store) and `abi/guest.rs` (views of guest memory).
+//! Architecture invariant: unsafe code is only in `component` (loading of artifacts), `store`
+//! (entry into guests and the way back to the store, the memory of a store, futures that use it),
+//! `call/concurrent.rs` (host functions that wait) and `abi/guest.rs` (views of guest memory).
 
 #![deny(unsafe_code)]
 
@@ -58,6 +59,7 @@ mod bindings;
 mod call;
 #[allow(unsafe_code, reason = "loading an artifact trusts its maker")]
 pub mod component;
+mod concurrent;
 mod engine;
 pub mod error;
 mod instance;
@@ -71,11 +73,11 @@ mod wave;
 
 pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
 pub use abi::{InPlaceList, InPlaceOutcome, WasmList, WasmStr};
-pub use bindings::{Access, HasData, HasSelf};
-pub use call::{Caller, Func, TypedFunc, block_on};
+pub use call::{Caller, Func, FuncCallConcurrent, TypedFunc, TypedFuncCallConcurrent, block_on};
 #[cfg(feature = "compiler")]
 pub use component::CodeBuilder;
 pub use component::{Component, ComponentExportIndex, ExportLookup, ResourcesRequired};
+pub use concurrent::{Access, Accessor, AccessorTask, AsAccessor, HasData, HasSelf, JoinHandle};
 #[cfg(feature = "cache")]
 pub use engine::{Cache, CacheConfig, CacheStats};
 pub use engine::{

@@ -55,16 +55,16 @@ pub use code::{
 pub use component::error_context::ErrorContext;
 pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;
-pub use concurrent::{HostTask, Turn};
+pub use concurrent::{HostSubtask, HostTask, Turn};
 pub use entry::{
-    Backtrace, Frame, HostCall, Stopped, SuspendableCall, TrapReport, backtrace, call,
+    Backtrace, Frame, HostCall, HostOutcome, Stopped, SuspendableCall, TrapReport, backtrace, call,
     call_confined, prepare_thread,
 };
 pub use fiber::{Stack, StackPool};
 pub use instance::{
-    CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostFuture, HostTable,
-    Instance, InstanceHandle, LaterPermit, Limiter, Limits, Permit, StoreState, StoreWords,
-    Verdict,
+    CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostFuture, HostHooks,
+    HostTable, Instance, InstanceHandle, LaterPermit, Limiter, Limits, Permit, StoreState,
+    StoreWords, Verdict,
 };
 pub use instantiate::{Initializers, instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig};

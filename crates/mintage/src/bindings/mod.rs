@@ -1,11 +1,7 @@
-//! The common ground of hosts and generated bindings: [`HasData`] leads from a store's data to the
-//! implementation of an interface, and generated code uses the functions beside it.
+//! Macros, and the functions that generated bindings use.
 
-mod access;
 #[cfg(feature = "macros")]
 pub mod macros;
-
-pub use access::Access;
 
 use crate::error::{Result, bail, format_err};
 use crate::types::ComponentItem;
@@ -13,29 +9,6 @@ use crate::{
     AsContextMut, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower,
     TypedFunc,
 };
-use std::marker::PhantomData;
-
-/// Names the type that implements a host's interfaces. Where a linker takes a function from the
-/// data `&mut T` of a store to [`Data`](Self::Data), an implementation of this trait says what
-/// `Data` is.
-///
-/// A host names such a type where it adds an interface to a linker. [`HasSelf`] is for data that
-/// implements the interface itself.
-pub trait HasData: 'static {
-    /// The implementation of the interface, while the data of the store is borrowed.
-    type Data<'a>;
-}
-
-impl HasData for () {
-    type Data<'a> = ();
-}
-
-/// Stands for data that implements an interface itself: [`HasData::Data`] is `&mut T`.
-pub struct HasSelf<T: ?Sized>(PhantomData<fn(&T)>);
-
-impl<T: ?Sized + 'static> HasData for HasSelf<T> {
-    type Data<'a> = &'a mut T;
-}
 
 /// Finds an exported function of a component by name, and checks its type.
 ///

@@ -57,7 +57,7 @@ pub struct Func {
 struct CalleeId(u32);
 
 /// The function behind an export.
-enum FuncCallee {
+pub(super) enum FuncCallee {
     /// A function of the component.
     Lift(LiftId),
     /// A function of the host, exported again.
@@ -166,9 +166,18 @@ impl Func {
         }
     }
 
+    /// Returns the function behind the export.
+    pub(super) fn callee(&self) -> FuncCallee {
+        self.callee.get()
+    }
+
+    pub(super) fn instance_id(&self) -> StoreInstanceId {
+        self.instance
+    }
+
     /// Returns the instance that the function belongs to.
     #[inline]
-    fn instance<'s>(&self, store: &'s StoreOpaque) -> Result<&'s StoreInstance> {
+    pub(super) fn instance<'s>(&self, store: &'s StoreOpaque) -> Result<&'s StoreInstance> {
         store.instance(self.store, self.instance, "function")
     }
 
@@ -309,7 +318,7 @@ impl Func {
     }
 
     /// Compares the number of values with the function's type.
-    fn check_dynamic(
+    pub(super) fn check_dynamic(
         &self,
         store: &StoreOpaque,
         params: &[Val],
@@ -372,7 +381,7 @@ fn needs_call_async() -> &'static str {
 
 impl Func {
     /// Calls the function as `call_raw` does. Host functions may wait.
-    async fn call_raw_async<T: Send + 'static, R>(
+    pub(super) async fn call_raw_async<T: Send + 'static, R>(
         &self,
         store: &mut StoreInner<T>,
         abi: CallAbi,
@@ -402,13 +411,13 @@ impl Func {
 }
 
 /// What a call with [`Val`]s knows of the function's type.
-struct DynamicCall {
-    abi: CallAbi,
-    result: Option<InterfaceType>,
+pub(super) struct DynamicCall {
+    pub abi: CallAbi,
+    pub result: Option<InterfaceType>,
 }
 
 /// Lifts the result of a function, if it has one.
-fn lift_result(
+pub(super) fn lift_result(
     result: Option<InterfaceType>,
     cx: &mut LiftContext<'_>,
     source: LiftSource<'_>,
@@ -421,7 +430,7 @@ fn lift_result(
     }
 }
 
-fn set_result(results: &mut [Val], value: Option<Val>) {
+pub(super) fn set_result(results: &mut [Val], value: Option<Val>) {
     if let (Some(value), [result]) = (value, results) {
         *result = value;
     }
@@ -528,22 +537,20 @@ async fn call_task<T: Send, R>(
         scratch: None,
         trapped: false,
     };
-    scope.enter();
-    let lends_to = scope.lends_to();
-    let task = scope.store.new_task(call.instance, callee, lends_to)?;
-    scope.store.enter_task(&task).await?;
+    scope.new_task(callee)?;
+    scope.enter_task().await?;
     call.lower_params(scope.store, lower)?;
-    scope.store.run_task(&task, call.words).await?;
+    scope.run_task(call.words).await?;
     let result = call.lift_results(scope.store, lift)?;
     scope.exit()?;
     call.finish(scope.store)?;
-    scope.store.finish_task(&task).await?;
-    scope.leave();
+    scope.finish_task().await?;
+    scope.leave_task();
     Ok(result)
 }
 
 /// Lowers parameters one by one, so that an error can name the parameter.
-fn lower_params(
+pub(super) fn lower_params(
     params: &[Val],
     cx: &mut LowerContext<'_>,
     ty: InterfaceType,

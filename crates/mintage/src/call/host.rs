@@ -109,6 +109,33 @@ impl ResolvedImport {
         self.boundary.borrows
     }
 
+    /// Returns whether a guest calls the function with `async`.
+    pub(super) fn is_async_lower(&self) -> bool {
+        self.boundary.is_async_lower
+    }
+
+    /// Returns whether the type of the function is `async`.
+    pub(super) fn is_async(&self) -> bool {
+        self.component
+            .interface()
+            .types
+            .func(self.boundary.ty)
+            .is_async
+    }
+
+    /// Returns the component instance that calls.
+    pub(super) fn domain(&self) -> DomainId {
+        self.boundary.domain
+    }
+
+    pub(super) fn import(&self) -> ImportId {
+        self.import
+    }
+
+    pub(super) fn words(&self) -> usize {
+        self.words
+    }
+
     /// Returns what the host function gets for a call by `instance`.
     #[inline]
     fn caller<'a, T>(
@@ -126,7 +153,7 @@ impl ResolvedImport {
     /// Adds context to the error of the host function. One backtrace is enough: that of the
     /// innermost call that failed.
     #[cold]
-    fn failed(&self, error: Error) -> Error {
+    pub(super) fn failed(&self, error: Error) -> Error {
         let path = &self.component.interface().import_funcs[self.import].path;
         let context = WasmBacktrace::of_host_function(path.join("."));
         match error.is::<WasmBacktrace>() {
@@ -536,16 +563,16 @@ where
 }
 
 /// The type of an import as a function over [`Val`]s needs it.
-struct DynamicType {
-    abi: CallAbi,
-    ty: ComponentFunc,
+pub(super) struct DynamicType {
+    pub abi: CallAbi,
+    pub ty: ComponentFunc,
     /// Room for the results. An empty tuple is not a value of most types, so a result that the
     /// function leaves unset is noticed.
-    results: Vec<Val>,
+    pub results: Vec<Val>,
 }
 
 impl ResolvedImport {
-    fn dynamic_type(&self) -> DynamicType {
+    pub(super) fn dynamic_type(&self) -> DynamicType {
         let boundary = &self.boundary;
         let types = &self.component.interface().types;
         let results = types.func(boundary.ty).result.into_iter().count();
@@ -562,7 +589,7 @@ impl ResolvedImport {
 }
 
 /// Lifts parameters, which are a tuple.
-fn lift_vals(
+pub(super) fn lift_vals(
     cx: &mut LiftContext<'_>,
     ty: InterfaceType,
     source: LiftSource<'_>,
@@ -578,7 +605,7 @@ fn lift_vals(
 }
 
 /// Lowers results, which are a tuple.
-fn lower_vals(
+pub(super) fn lower_vals(
     results: &Val,
     cx: &mut LowerContext<'_>,
     ty: InterfaceType,

@@ -114,3 +114,15 @@ impl ResolvedLift {
             .collect()
     }
 }
+
+/// Returns whether instances may have tasks that go on when no call is under way.
+pub(super) fn may_have_tasks(interface: &ComponentInterface) -> bool {
+    let mut tasks = interface
+        .lift_tasks
+        .values()
+        .chain(interface.tasks.values());
+    let mut lowers = interface.lowers.values();
+    !interface.concurrent_domains.is_empty()
+        || tasks.any(Option::is_some)
+        || lowers.any(|lower| lower.options.is_async)
+}

@@ -27,6 +27,10 @@ pub use crate::{
     ResourceTableError, ResourceType, TypedFunc, Val, WasmList, WasmStr, types, types::Type,
 };
 #[doc(no_inline)]
+pub use crate::{
+    Accessor, AccessorTask, AsAccessor, FuncCallConcurrent, JoinHandle, TypedFuncCallConcurrent,
+};
+#[doc(no_inline)]
 pub use crate::{ErrorContext, FutureAny, ResourceDynamic, ResourceGuard, StreamAny};
 #[cfg(feature = "macros")]
 #[doc(no_inline)]
@@ -44,7 +48,7 @@ pub(crate) use export::{ComponentId, ExportItem};
 pub(crate) use names::NameMap;
 pub use requirements::ResourcesRequired;
 
-use self::boundary::ResolvedLift;
+use self::boundary::{ResolvedLift, may_have_tasks};
 use self::export::Exports;
 use self::input::refuse_component;
 use crate::Engine;
@@ -96,6 +100,7 @@ struct ComponentInner {
     code: Arc<Code>,
     exports: Exports,
     lifts: IndexVec<LiftId, ResolvedLift>,
+    may_have_tasks: bool,
 }
 
 impl Component {
@@ -183,6 +188,7 @@ impl Component {
                 engine: engine.clone(),
                 exports: Exports::new(&code.interface().exports),
                 lifts: ResolvedLift::all(&code)?,
+                may_have_tasks: may_have_tasks(code.interface()),
                 code,
             }),
         })
@@ -230,6 +236,11 @@ impl Component {
     #[inline]
     pub(crate) fn lift(&self, id: LiftId) -> &ResolvedLift {
         &self.inner.lifts[id]
+    }
+
+    /// Returns whether instances may have tasks that go on when no call is under way.
+    pub(crate) fn may_have_tasks(&self) -> bool {
+        self.inner.may_have_tasks
     }
 
     /// Returns whether both are the same component.

@@ -2,21 +2,23 @@
 
 use crate::abi::InstanceTypes;
 use crate::call::{
-    DynamicAsyncHost, DynamicHost, HostFunction, Reexport, Reexports, ResolvedImport,
-    TypedAsyncHost, TypedHost,
+    DynamicAsyncHost, DynamicConcurrentHost, DynamicHost, HostFunction, Reexport, Reexports,
+    ResolvedImport, TypedAsyncHost, TypedConcurrentHost, TypedHost,
 };
 use crate::component::NameMap;
+use crate::concurrent::Exposed;
 use crate::error::{Context, Error, LinkError, Result, UnmetImport, bail, ensure};
 use crate::store::{Destructor, LinkedImports, host_destructor};
 use crate::types::{self, ComponentFunc, HostResourceTypes, TypeScope};
 use crate::{
-    AsContextMut, Caller, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift,
-    Lower, Module, ResourceType, StoreContextMut, Val,
+    Accessor, AsContextMut, Caller, Component, ComponentNamedList, Engine, Instance, InstancePre,
+    Lift, Lower, Module, ResourceType, StoreContextMut, Val,
 };
 use indexmap::IndexMap;
 use mintage_environ::component::{Import, Resource};
 use mintage_environ::{ImportId, Index, ResourceId};
 use mintage_runtime::HostTable;
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// Host functions and resource types for stores of host data `T`, by the names under which
@@ -585,6 +587,57 @@ impl<T: 'static> LinkerInstance<'_, T> {
         )
     }
 
+    /// Defines a host function over Rust types that goes on while guests do. It gets an
+    /// [`Accessor`], since it does not have the store while it waits.
+    ///
+    /// A guest that calls it with `async` gets a subtask if it is not ready at once. One that calls
+    /// it synchronously waits, if the type of the function is `async` with its thread alone, and
+    /// otherwise with the whole store. Guests are called by
+    /// [`TypedFunc::call_concurrent`](crate::TypedFunc::call_concurrent),
+    /// [`TypedFunc::call_async`](crate::TypedFunc::call_async) and the like. See [`Accessor`] for
+    /// an example.
+    ///
+    /// If the guest cancels the subtask, the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the name is already defined and shadowing is not allowed.
+    pub fn func_wrap_concurrent<Params, Return, F>(&mut self, name: &str, func: F) -> Result<()>
+    where
+        F: Fn(&Accessor<T>, Params) -> Pin<Box<dyn Future<Output = Result<Return>> + Send + '_>>
+            + Send
+            + Sync
+            + 'static,
+        Params: ComponentNamedList + Lift + Send + 'static,
+        Return: ComponentNamedList + Lower + 'static,
+    {
+        let func = TypedConcurrentHost::<F, Params, Return>::new(func);
+        self.insert(name, Definition::Func(Arc::new(func)))
+    }
+
+    /// Defines a host function over [`Val`]s that goes on while guests do:
+    /// [`func_new`](Self::func_new) with the rules of
+    /// [`func_wrap_concurrent`](Self::func_wrap_concurrent).
+    ///
+    /// # Errors
+    ///
+    /// If the name is already defined and shadowing is not allowed.
+    pub fn func_new_concurrent<F>(&mut self, name: &str, func: F) -> Result<()>
+    where
+        F: for<'a> Fn(
+                &'a Accessor<T>,
+                ComponentFunc,
+                &'a [Val],
+                &'a mut [Val],
+            ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let func = DynamicConcurrentHost::new(func);
+        self.insert(name, Definition::Func(Arc::new(func)))
+    }
+
     /// Defines a host function over [`Val`]s, which meets imports of any function type. It gets the
     /// type of the import and the parameters, and must set all results.
     ///
@@ -652,6 +705,30 @@ impl<T: 'static> LinkerInstance<'_, T> {
             })
         });
         self.insert(name, Definition::Resource(ty, dtor))
+    }
+
+    /// Defines a resource type of the host as [`resource_async`](Self::resource_async) does. The
+    /// destructor gets an [`Accessor`]. A guest that drops a resource waits for it, and so does the
+    /// rest of the store, except for futures of the host.
+    ///
+    /// # Errors
+    ///
+    /// If the name is already defined and shadowing is not allowed.
+    pub fn resource_concurrent<F>(&mut self, name: &str, ty: ResourceType, dtor: F) -> Result<()>
+    where
+        T: Send,
+        F: Fn(&Accessor<T>, u32) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let dtor = Arc::new(dtor);
+        self.resource_async(name, ty, move |store, rep| {
+            let dtor = dtor.clone();
+            Box::new(Exposed::new(store, |accessor| {
+                Box::pin(async move { dtor(&accessor, rep).await })
+            }))
+        })
     }
 
     /// Returns the error that says where core modules are given: to `CodeBuilder::core_module`,

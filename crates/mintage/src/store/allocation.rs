@@ -45,7 +45,9 @@ impl<T> Allocation<T> {
     pub fn into_host(self) -> HostState<T> {
         let place = ManuallyDrop::new(self).0;
         // SAFETY: `new` leaked the box, and `self`, which would free it, is forgotten.
-        let allocated = unsafe { Box::from_raw(place.as_ptr()) };
+        let mut allocated = unsafe { Box::from_raw(place.as_ptr()) };
+        // While the store is whole, since what tasks wait for may use it.
+        allocated.inner.end_all_tasks();
         let StoreInner { opaque, host } = allocated.inner;
         // Before the box is freed, since the instances use what is current.
         drop(opaque);
@@ -56,7 +58,9 @@ impl<T> Allocation<T> {
 impl<T> Drop for Allocation<T> {
     fn drop(&mut self) {
         // SAFETY: `new` leaked the box, and nothing else frees it.
-        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        let mut allocated = unsafe { Box::from_raw(self.0.as_ptr()) };
+        // While the store is whole, since what tasks wait for may use it.
+        allocated.inner.end_all_tasks();
     }
 }
 

@@ -54,7 +54,18 @@ impl Entries {
     #[cold]
     pub fn break_off(&mut self) {
         self.leave();
+        self.break_now();
+    }
+
+    /// Breaks the instance, whether a call is under way or not.
+    #[cold]
+    pub fn break_now(&mut self) {
         self.0 |= Self::BROKEN;
+    }
+
+    /// Returns whether a call was stopped.
+    pub fn are_broken(&self) -> bool {
+        self.0 & Self::BROKEN != 0
     }
 }
 

@@ -8,6 +8,7 @@
 use super::check_in::CheckedIn;
 use super::hook::CallHook;
 use super::limits::{Answer, GrowthLimiter, MayGrow};
+use super::tasks::HostTaskId;
 use super::waiting::{HostRest, poll_once};
 use super::{Destructor, StoreContextMut, StoreInner, StoreInstance};
 use crate::Trap;
@@ -16,8 +17,9 @@ use crate::types::StoreInstanceId;
 use mintage_environ::component::{CoreCallee, Initializer};
 use mintage_environ::{DomainId, ImportId, Index, LiftId};
 use mintage_runtime::{
-    Code, Growing, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostTable, Image,
-    LaterPermit, Limiter, Limits, Permit, StoreState, StoreWords, Verdict,
+    Code, Growing, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostHooks, HostOutcome,
+    HostSubtask, HostTable, Image, LaterPermit, Limiter, Limits, Permit, StoreState, StoreWords,
+    Verdict,
 };
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -57,6 +59,9 @@ impl<T> StoreInner<T> {
             words,
             current,
             check_in: Some(check_in::<T>),
+            hooks: Some(HostHooks {
+                cancel: cancel_host::<T>,
+            }),
         };
         // SAFETY: what is current in the store stays where it is until the store is dropped, and
         // with it its instances.
@@ -403,6 +408,17 @@ struct YieldingStore<T: 'static>(NonNull<StoreInner<T>>);
 // suspended. That is `Send` only if `StoreInner<T>` is, which it has a reference to.
 unsafe impl<T: 'static> Send for YieldingStore<T> {}
 
+/// Ends the host function of a subtask.
+///
+/// # Safety
+///
+/// `host` was made by `host_access` of a store of `T`, which no one else uses.
+unsafe fn cancel_host<T: 'static>(host: NonNull<()>, number: u64) {
+    // SAFETY: as the caller promises.
+    let store = unsafe { host.cast::<StoreInner<T>>().as_mut() };
+    store.cancel_host_task(HostTaskId::from_u64(number));
+}
+
 /// Returns the functions by which the runtime asks the limiter of a store of `T`.
 pub(super) fn limiter_functions<T: 'static>() -> Limiter {
     Limiter {
@@ -467,14 +483,76 @@ where
         + Sync
         + 'static,
 {
-    HostFunc::new_async(words, move |call, context| {
+    HostFunc::new_async(words, true, move |call, context| {
         // SAFETY: the function is linked to instances in stores of `T` only, by the rule of
         // `host_func`.
         let (_, call) = unsafe { host_func_call(call)? };
         let rest = f(call, context)?;
+        let Some(rest) = rest else {
+            return Ok(HostOutcome::Done);
+        };
         // SAFETY: the runtime drops the rest before the call of the guest ends. Until then the
         // store is borrowed for that call, and the words stay in place.
-        Ok(rest.map(|rest| unsafe { std::mem::transmute::<HostRest<'_>, HostFuture>(rest) }))
+        let rest = unsafe { std::mem::transmute::<HostRest<'_>, HostFuture>(rest) };
+        Ok(HostOutcome::Later(rest))
+    })
+}
+
+/// How far a host function has come that goes on while guests do.
+pub(crate) enum Started<'a> {
+    /// It has returned, or its guest knows that it has not.
+    Done,
+    /// It has not, and the guest that called it has to wait, with all that has called that.
+    Later(HostRest<'a>),
+    /// It has not, and the thread that has called it waits for this.
+    Waits(HostSubtask),
+}
+
+/// Wraps a host function as [`host_func`] does, one that may go on while guests do. `may_suspend`
+/// says whether its guest ever waits for it.
+pub(crate) fn concurrent_host_func<T, F>(
+    words: usize,
+    may_suspend: bool,
+    import: ImportId,
+    f: F,
+) -> HostFunc
+where
+    T: 'static,
+    F: for<'a> Fn(HostFuncCall<'a, T>, Option<&mut Context<'_>>) -> Result<Started<'a>>
+        + Send
+        + Sync
+        + 'static,
+{
+    HostFunc::new_async(words, may_suspend, move |call, context| {
+        let handle = call.instance;
+        let array = match &mut *call.words {
+            [] => std::ptr::null_mut(),
+            words => words.as_mut_ptr(),
+        };
+        // SAFETY: as in `async_host_func`.
+        let (pointer, call) = unsafe { host_func_call(call)? };
+        let host = Some((call.instance, import));
+        call.store.cross(CallHook::CallingHost, host)?;
+        let started = f(call, context);
+        if let Ok(Started::Later(rest)) = started {
+            // SAFETY: as in `async_host_func`.
+            let rest = unsafe { std::mem::transmute::<HostRest<'_>, HostFuture>(rest) };
+            return Ok(HostOutcome::Later(rest));
+        }
+        let started = started.map(|started| match started {
+            Started::Waits(subtask) => Some(subtask),
+            _ => None,
+        });
+        // SAFETY: as in `host_func`.
+        let store = unsafe { &mut *pointer.as_ptr() };
+        let waits_for = store.crossed(CallHook::ReturningFromHost, host, started)?;
+        let Some(subtask) = waits_for else {
+            return Ok(HostOutcome::Done);
+        };
+        // SAFETY: the instance is the one whose code runs now, on this thread. The array is that of
+        // the call, which is suspended at once.
+        unsafe { handle.instance().wait_for_subtask(subtask, array)? };
+        Ok(HostOutcome::Suspended)
     })
 }
 

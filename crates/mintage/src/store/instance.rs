@@ -137,6 +137,11 @@ impl<T: 'static> StoreInner<T> {
 
     /// Removes an instance that no call uses, and gives back what limits have counted of it.
     fn remove_instance(&mut self, id: StoreInstanceId) -> Vec<(ResourceType, u32)> {
+        if self.opaque.concurrent.contains(&id) {
+            self.break_instance(id);
+            self.opaque.concurrent.retain(|&other| other != id);
+            self.host.concurrency.forget(id);
+        }
         let Some(mut instance) = self.opaque.instances.remove(id) else {
             return Vec::new();
         };
@@ -217,6 +222,9 @@ impl<T: 'static> StoreInner<T> {
             }
         };
         self.opaque.used = used;
+        if component.may_have_tasks() {
+            self.opaque.concurrent.push(id);
+        }
         self.opaque.instances.push(StoreInstance {
             runtime,
             component: component.clone(),

@@ -3,6 +3,7 @@
 
 use super::check_in::TimeLimits;
 use super::hook::{Hook, Imported};
+use super::tasks::Concurrency;
 use super::waiting::with_context;
 use crate::engine::Caps;
 use crate::error::{Error, ErrorKind, LimitKind, Result, bail, ensure};
@@ -563,6 +564,8 @@ pub(crate) struct HostState<T: 'static> {
     pub hook: Option<Hook<T>>,
     /// The host function because of which the hook runs.
     pub hooked: Imported,
+    /// The calls of guests that go on together.
+    pub concurrency: Concurrency<T>,
     pub data: T,
 }
 
@@ -883,6 +886,7 @@ mod tests {
                 watches_crossings: false,
                 hook: None,
                 hooked: None,
+                concurrency: Concurrency::default(),
                 data: limits(trap).build(),
             };
             let growth = |what| Growth {

@@ -7,6 +7,8 @@
 //! | `entry.rs` | entry into guests, and the way back to the store |
 //! | `allocation.rs` | the memory of a store, which guests point into |
 //! | `suspend.rs`, `waiting.rs` | calls that wait for a host function, and that function |
+//! | `tasks/` | the event loop: calls that are tasks, and futures of the host |
+//! | `polled.rs` | how a future of the host finds the store that polls it |
 //! | `scope.rs`, `handles.rs` | the resources that the host holds, lends and borrows |
 //! | `linked.rs` | what the imports of an instance were resolved to |
 //! | `limits.rs`, `admission.rs` | limits on space, and what a new instance takes of it |
@@ -33,6 +35,7 @@ mod entries;
     reason = "entry into guests, and the way from a guest back to its store"
 )]
 mod entry;
+mod exclusive;
 mod fuel;
 mod handles;
 mod hook;
@@ -42,6 +45,11 @@ mod instances;
 mod interrupt;
 mod limits;
 mod linked;
+#[allow(
+    unsafe_code,
+    reason = "futures of the host find the store that polls them"
+)]
+mod polled;
 #[allow(unsafe_code, reason = "a scope gives its store away for a time")]
 mod scope;
 #[allow(unsafe_code, reason = "entry into guests that may be suspended")]
@@ -59,23 +67,29 @@ mod watch;
 pub use check_in::UpdateDeadline;
 pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 pub(crate) use entry::{
-    HostFuncCall, LIFT_WORDS, async_host_func, host_destructor, host_func, limiter_access,
+    HostFuncCall, LIFT_WORDS, Started, async_host_func, concurrent_host_func, host_destructor,
+    host_func, limiter_access,
 };
-pub(crate) use handles::{HostHandle, HostHandles, LendingCall, ResourceOrigin};
+pub(crate) use handles::{HostCallId, HostHandle, HostHandles, LendingCall, ResourceOrigin};
 pub use hook::{CallHook, HostFunctionName};
 pub(crate) use instance::StoreInstance;
 pub use interrupt::InterruptHandle;
 pub(crate) use limits::GrowthLimiter;
 pub use limits::{ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimitsBuilder};
 pub(crate) use linked::{Destructor, LinkedImports};
+pub(crate) use polled::{NotPolled, with_polled};
 pub(crate) use scope::CallScope;
-pub(crate) use waiting::{HostRest, HostResult, Waiting, cannot_wait, with_context};
+pub(crate) use tasks::{HostTaskId, QueuedCall, Running};
+pub(crate) use waiting::with_context;
+pub(crate) use waiting::{HostRest, HostResult, Waiting, cannot_wait};
 pub use watch::InterruptWatch;
 
 use self::allocation::{Allocation, CurrentPointer};
 use self::check_in::TimeLimits;
+use self::exclusive::Exclusive;
 use self::instances::Instances;
 use self::limits::{FindLimiter, HostState, Used};
+use self::tasks::{Concurrency, LazyHostTasks};
 use crate::Engine;
 use crate::error::{Error, Result, dropped, wrong_store};
 use crate::types::{StoreId, StoreInstanceId};
@@ -136,10 +150,14 @@ pub(crate) struct StoreInner<T: 'static> {
 pub(crate) struct StoreOpaque {
     pub id: StoreId,
     pub engine: Engine,
+    /// The futures of the host that go on while guests do. (Dropped before the instances.)
+    pub tasks: LazyHostTasks,
     pub instances: Instances<StoreInstance>,
     /// The sums over all instances that limits apply to.
     used: Used,
     pub hostcall_fuel: usize,
+    /// The instances that may have tasks.
+    pub concurrent: Vec<StoreInstanceId>,
     /// The resources that the host holds.
     pub handles: HostHandles,
     /// The current state of the store, beside this in one allocation.
@@ -157,6 +175,8 @@ impl<T> Store<T> {
                 id,
                 handles: HostHandles::new(id),
                 engine: engine.clone(),
+                tasks: LazyHostTasks::default(),
+                concurrent: Vec::new(),
                 instances: Instances::default(),
                 used: Used::default(),
                 hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
@@ -169,6 +189,7 @@ impl<T> Store<T> {
                 watches_crossings: false,
                 hook: None,
                 hooked: None,
+                concurrency: Concurrency::default(),
                 data,
             },
         };

@@ -3,6 +3,7 @@
 use super::{LendingCall, StoreInner, StoreOpaque};
 use crate::error::{Result, handle_trap};
 use crate::types::StoreInstanceId;
+use mintage_environ::CallId;
 use std::mem::ManuallyDrop;
 
 /// A call under way between the host and an instance, in either direction. If its type has borrows,
@@ -25,6 +26,8 @@ enum Hold {
     Entered,
     /// The call is one of a host function that the instance exports again.
     Pinned,
+    /// The call is a task, with this number.
+    Task(usize),
 }
 
 /// A [`CallScope`] without its store.
@@ -96,6 +99,40 @@ impl<'s, T: 'static> CallScope<'s, T> {
         self.hold = Hold::None;
     }
 
+    /// Makes the call that of the task `tag`. If the scope ends before
+    /// [`leave_task`](Self::leave_task), the call was stopped, and the instance is broken.
+    pub(super) fn hold_task(&mut self, tag: usize) {
+        self.store.opaque.instances[self.instance].pins += 1;
+        self.hold = Hold::Task(tag);
+    }
+
+    /// Returns the number of the task.
+    ///
+    /// # Panics
+    ///
+    /// When the call is not a task.
+    pub(super) fn task(&self) -> usize {
+        match self.hold {
+            Hold::Task(tag) => tag,
+            _ => unreachable!("the call is a task"),
+        }
+    }
+
+    /// Ends the call of a task, which may go on.
+    pub fn leave_task(&mut self) {
+        let tag = self.task();
+        self.store.opaque.instances[self.instance].pins -= 1;
+        self.store.host.concurrency.calls.remove(tag);
+        self.hold = Hold::None;
+    }
+
+    /// Ends the scope on the side of the host. Returns the guest's part, which ends later.
+    pub fn exit_host(&mut self) -> Option<CallId> {
+        let call = self.lends_to.take()?;
+        self.store.opaque.handles.exit(call.host);
+        Some(call.guest)
+    }
+
     /// Ends the scope of a call that has entered the instance and has no borrows, by how it ended.
     pub fn end(mut self, result: &Result<()>) {
         if result.is_ok() {
@@ -159,8 +196,18 @@ impl<T: 'static> Drop for CallScope<'_, T> {
         if self.hold != Hold::None {
             let instance = &mut self.store.opaque.instances[self.instance];
             match self.hold {
+                Hold::None => {}
+                Hold::Entered => {
+                    instance.entries.break_off();
+                    self.store.note_stopped(self.instance);
+                }
                 Hold::Pinned => instance.pins -= 1,
-                _ => instance.entries.break_off(),
+                Hold::Task(tag) => {
+                    instance.pins -= 1;
+                    self.store.host.concurrency.calls.try_remove(tag);
+                    self.store.break_instance(self.instance);
+                    self.store.note_stopped(self.instance);
+                }
             }
         }
     }

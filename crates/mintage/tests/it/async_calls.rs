@@ -38,7 +38,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Polls a future once, with a waker that does nothing.
-fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+pub fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 

@@ -11,6 +11,7 @@ mod calls;
 mod collector;
 mod compile_limits;
 mod compose;
+mod concurrent;
 mod contexts;
 mod conversions;
 mod core_modules;

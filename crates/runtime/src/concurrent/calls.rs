@@ -69,6 +69,7 @@ unsafe fn call_task(
             WaitableKind::Subtask(Subtask {
                 state: SubtaskState::Starting,
                 task: None,
+                host: None,
                 scope,
                 is_delivered: false,
                 cancellation_requested: false,
@@ -88,6 +89,7 @@ unsafe fn call_task(
             threads: 0,
             returning: None,
             is_exclusive: !info.is_async || info.callback.is_some(),
+            tag: 0,
         };
         let (task, thread) = state.add_task(task, Start::Task)?;
         state.subtask(subtask).task = Some(task);
@@ -363,6 +365,7 @@ pub fn enter_task(data: &InstanceData, domain: DomainId) -> Result<u32, Failed> 
             threads: 0,
             returning: None,
             is_exclusive: false,
+            tag: 0,
         };
         let (_, thread) = state.add_task(task, Start::Nothing)?;
         state.register(thread);
@@ -401,20 +404,34 @@ impl SuspendHook for CancelSubtask {
             super::waiting::builtin(data, |poll| {
                 let subtask = begin_cancel(data, domain, handle)?;
                 match subtask {
-                    (subtask, None) => Ok(Step::Done(take_event(data, subtask)[2])),
-                    (subtask, Some(task)) => cancel(data, subtask, task, is_async, poll),
+                    (subtask, Cancelled::Over) => Ok(Step::Done(take_event(data, subtask)[2])),
+                    (subtask, Cancelled::Host(number)) => {
+                        super::imports::cancel(data, subtask, number, poll)?;
+                        Ok(Step::Done(take_event(data, subtask)[2]))
+                    }
+                    (subtask, Cancelled::Task(task)) => cancel(data, subtask, task, is_async, poll),
                 }
             })
         }
     }
 }
 
-/// Checks that a subtask can be cancelled. Returns it, and its task unless it has ended.
+/// What is behind a subtask that is to be cancelled.
+enum Cancelled {
+    /// Nothing any more: it has ended.
+    Over,
+    /// A task.
+    Task(Key),
+    /// A host function, by the host's number of the call.
+    Host(u64),
+}
+
+/// Checks that a subtask can be cancelled. Returns it, and what is behind it.
 fn begin_cancel(
     data: &InstanceData,
     domain: DomainId,
     handle: u32,
-) -> Result<(Key, Option<Key>), Failed> {
+) -> Result<(Key, Cancelled), Failed> {
     let (key, _) = data.with_handles(|handles, resources| {
         handles.concurrent(resources, domain, &[HandleKind::Subtask], handle)
     })?;
@@ -428,12 +445,15 @@ fn begin_cancel(
             return Err(Trap::WaitableInSet.into());
         }
         if subtask.is_resolved() {
-            return Ok((key, None));
+            return Ok((key, Cancelled::Over));
         }
         subtask.cancellation_requested = true;
+        if let Some(number) = subtask.host {
+            return Ok((key, Cancelled::Host(number)));
+        }
         let task = subtask.task.ok_or(Trap::NoTask)?;
         state.waitables[key].has_sync_waiter = true;
-        Ok((key, Some(task)))
+        Ok((key, Cancelled::Task(task)))
     })
 }
 

@@ -1,9 +1,9 @@
 //! Calls of tasks by the host, and its turns.
 
 use super::run::{self, Ran, TASK_WORDS, resume, trapped};
-use super::{Failed, Poll, with};
+use super::{Failed, Poll, State, with};
 use crate::component::arena::Key;
-use crate::component::concurrent::{Caller, Origin, Start, Task, TaskState, ThreadState};
+use crate::component::concurrent::{Caller, Origin, Start, Task, TaskState, Thread};
 use crate::component::handles::HandleError;
 use crate::entry::{Stopped, SuspendableCall};
 use crate::instance::{Instance, InstanceData, InstanceHandle};
@@ -27,8 +27,11 @@ pub enum Turn {
     Idle,
     /// A host function has the store, and waits.
     HostWaits,
-    /// A task of the host has its result, or was cancelled, or may begin.
-    Host,
+    /// The task of the host with this number may begin: its parameters are lowered, and it
+    /// [begins](HostTask::begin).
+    Begins(u64),
+    /// The task of the host with this number has its result.
+    Returned(u64),
     /// Threads are ready, and others should have a turn.
     Busy,
 }
@@ -38,7 +41,7 @@ const TURN: usize = 64;
 
 impl HostTask {
     /// Creates a task for a call of an exported function whose type is `async`. `scope` has the
-    /// handles that are lent to it.
+    /// handles that are lent to it. `tag` is the host's own number of the call.
     ///
     /// # Errors
     ///
@@ -55,6 +58,7 @@ impl HostTask {
         instance: InstanceHandle,
         lift: LiftId,
         scope: Option<CallId>,
+        tag: u64,
     ) -> Result<HostTask, Trap> {
         // SAFETY: as the caller promises.
         let data = unsafe { instance.data() };
@@ -73,15 +77,16 @@ impl HostTask {
                 threads: 0,
                 returning: None,
                 is_exclusive: !info.is_async || info.callback.is_some(),
+                tag,
             };
             let (task, thread) = state.add_task(task, Start::Task)?;
             Ok(HostTask { task, thread })
         })
     }
 
-    /// Lets the task enter its component instance, if its gate is open. Otherwise it waits, and
-    /// this is to be called again after a turn. Returns whether it has entered: then its parameters
-    /// are lowered, and it [begins](Self::begin).
+    /// Lets the task enter its component instance, if its gate is open. Returns whether it has
+    /// entered: then its parameters are lowered, and it [begins](Self::begin). Otherwise it waits,
+    /// and [`Turn::Begins`] says when it has entered.
     ///
     /// # Safety
     ///
@@ -89,17 +94,7 @@ impl HostTask {
     pub unsafe fn try_enter(self, instance: InstanceHandle) -> bool {
         // SAFETY: as the caller promises.
         let data = unsafe { instance.data() };
-        with(data, |state| match state.threads[self.thread].state {
-            ThreadState::Suspended => state.try_enter(self.thread),
-            ThreadState::Waiting(_) => {
-                let ready = state.take_if_ready(self.thread);
-                if ready {
-                    state.enter(self.thread);
-                }
-                ready
-            }
-            ThreadState::Running => true,
-        })
+        with(data, |state| state.try_enter(self.thread))
     }
 
     /// Begins the task, which has entered, with these arguments. Returns whether a host function
@@ -138,18 +133,27 @@ impl HostTask {
         Ok(ran == Ran::HostWaits)
     }
 
-    /// Returns whether the task has a result for the host.
+    /// Ends the task, which has entered and not begun.
     ///
     /// # Safety
     ///
     /// As [`new`](Self::new).
-    pub unsafe fn has_returned(self, instance: InstanceHandle) -> bool {
+    pub unsafe fn abandon(self, instance: InstanceHandle) {
         // SAFETY: as the caller promises.
         let data = unsafe { instance.data() };
         with(data, |state| {
-            let returned = state.returned.iter().position(|&task| task == self.task);
-            returned.map(|at| state.returned.remove(at)).is_some()
-        })
+            let Task {
+                domain,
+                is_exclusive,
+                ..
+            } = state.tasks[self.task];
+            let task = &mut state.tasks[self.task];
+            (task.state, task.caller) = (TaskState::Resolved, Caller::Nobody);
+            let _ = state.end_thread(self.thread);
+            if is_exclusive {
+                state.release_exclusive(domain);
+            }
+        });
     }
 
     /// Returns the words of the result: for a function that is lifted with `async`, the arguments
@@ -241,44 +245,50 @@ impl InstanceHandle {
                 continue;
             }
             // The host takes a result before anything else runs that could change it.
-            let returned = with(data, |state| !state.returned.is_empty());
-            if returned {
-                return Ok(Turn::Host);
+            let (returned, next) = with(data, |state| {
+                let returned = state.returned.pop_front();
+                let tag = returned.map(|task| state.tasks[task].tag);
+                let next = || state.next_ready(None, None);
+                (tag, tag.is_none().then(next).flatten())
+            });
+            if let Some(tag) = returned {
+                return Ok(Turn::Returned(tag));
             }
-            match with(data, |state| state.next_ready(None, None)) {
-                None => return Ok(Turn::Idle),
-                Some(thread) => {
-                    let is_host = with(data, |state| {
-                        let task = state.threads[thread].task;
-                        let task = &state.tasks[task];
-                        let begins = state.threads[thread].start == Start::Task
-                            && state.threads[thread].fiber.is_none();
-                        begins && task.caller == Caller::Host
-                    });
-                    if is_host {
-                        // The host lowers the parameters first.
-                        with(data, |state| state.enter(thread));
-                        return Ok(Turn::Host);
-                    }
-                    // SAFETY: as above.
-                    if unsafe { resume(data, thread, &mut poll) }? == Ran::HostWaits {
-                        return Ok(Turn::HostWaits);
-                    }
-                }
+            let Some(thread) = next else {
+                return Ok(Turn::Idle);
+            };
+            let begins = with(data, |state| {
+                let Thread { task, start, .. } = state.threads[thread];
+                let task = &state.tasks[task];
+                let begins = start == Start::Task && task.caller == Caller::Host;
+                begins.then_some(task.tag)
+            });
+            if let Some(tag) = begins.filter(|_| with(data, |state| !state.has_stack(thread))) {
+                // The host lowers the parameters first.
+                with(data, |state| state.enter(thread));
+                return Ok(Turn::Begins(tag));
+            }
+            // SAFETY: as above.
+            if unsafe { resume(data, thread, &mut poll) }? == Ran::HostWaits {
+                return Ok(Turn::HostWaits);
             }
         }
         Ok(Turn::Busy)
     }
 
-    /// Returns whether a host function has the store of the instance, and waits.
+    /// Returns whether a turn would do something.
     ///
     /// # Safety
     ///
-    /// The instance lives, and is not used by others.
-    pub unsafe fn host_waits(self) -> bool {
+    /// As [`has_tasks`](Self::has_tasks).
+    pub unsafe fn is_ready(self) -> bool {
         // SAFETY: as the caller promises.
         let data = unsafe { self.data() };
-        data.concurrent.get().is_some() && with(data, |state| !state.chain.is_empty())
+        let ready = |state: &mut State| {
+            let others = state.chain.len() + state.returned.len();
+            others > 0 || state.has_ready()
+        };
+        data.concurrent.get().is_some() && with(data, ready)
     }
 
     /// Drops the host function that has the store and waits, if there is one, and with it all
@@ -295,6 +305,24 @@ impl InstanceHandle {
     pub unsafe fn end_host_wait(self) {
         // SAFETY: as the caller promises.
         end_host_wait(unsafe { self.data() });
+    }
+
+    /// Ends all tasks of the instance, which cannot be entered any more. A host function that has
+    /// the store and still waits is of a call that was leaked. What it borrows may be gone, so that
+    /// it is forgotten.
+    ///
+    /// # Safety
+    ///
+    /// As [`has_tasks`](Self::has_tasks). No code of the instance is on a stack that is in use.
+    pub unsafe fn end_tasks(self) {
+        // SAFETY: as the caller promises.
+        let data = unsafe { self.data() };
+        data.poisoned.set(true);
+        if data.concurrent.get().is_none() {
+            return;
+        }
+        let mut ended = with(data, |state| mem::replace(state, State::new()));
+        forget_waits(&mut ended);
     }
 
     /// Returns whether tasks of the instance are under way.
@@ -358,6 +386,16 @@ pub(super) fn end_host_wait(data: &InstanceData) {
     });
     // What they wait for is code of the host, which may use the instance.
     drop(fibers);
+}
+
+/// Forgets the futures of the host that threads wait for, without dropping them.
+pub(super) fn forget_waits(state: &mut State) {
+    let fibers = state.threads.iter_mut();
+    for fiber in fibers.filter_map(|thread| thread.fiber.as_mut()) {
+        if fiber.waits_for_host() {
+            fiber.forget_wait();
+        }
+    }
 }
 
 /// Lets a thread go on that waits for a host function, or for a thread that does.

@@ -7,6 +7,7 @@
 //! run        threads: start, go on, wait, end
 //! calls      calls of tasks by guests, `task.*`, `subtask.*`
 //! host       calls of tasks by the host, and its turns
+//! imports    calls of host functions that go on while the guest does
 //! waiting    built-ins that wait: waitable sets, `thread.*`
 //! ends       built-ins on streams and futures
 //! ```
@@ -27,6 +28,7 @@
 mod calls;
 mod ends;
 mod host;
+mod imports;
 mod run;
 mod waiting;
 
@@ -34,6 +36,7 @@ pub use calls::{CallTask, CancelSubtask, ReturnTask};
 pub use calls::{add_backpressure, cancel_task, drop_subtask, enter_task, exit_task};
 pub use ends::{CancelCopy, CopyEnd, check_lift, drop_end, forward, new_ends, transfer_end};
 pub use host::{HostTask, Turn};
+pub use imports::HostSubtask;
 pub use waiting::{
     SwitchThread, WaitForSet, context, drop_set, join, new_set, new_thread, poll_set, resume_later,
     set_context, thread_index,
@@ -82,10 +85,7 @@ impl Threads for RefCell<State> {
     }
 
     fn forget_waits(&mut self) {
-        let threads = self.get_mut().threads.iter_mut();
-        for fiber in threads.filter_map(|thread| thread.fiber.as_mut()) {
-            fiber.forget_wait();
-        }
+        host::forget_waits(self.get_mut());
     }
 }
 

@@ -279,6 +279,10 @@ pub(super) unsafe fn then_step(
             super::calls::pass_result(data, subtask, words)?;
             Step::Done(0)
         }
+        Then::HostResult { subtask, words } => {
+            super::imports::pass_result(data, subtask, words);
+            Step::Done(0)
+        }
         Then::Called { subtask, words } => super::calls::called(data, subtask, words)?,
         // SAFETY: as the caller promises.
         Then::Cancelling { subtask, is_async } => unsafe {

@@ -57,14 +57,25 @@ impl HostFunc {
     }
 }
 
+/// How far a host function has come that may wait.
+pub enum HostOutcome {
+    /// It has returned.
+    Done,
+    /// The rest of its work. The call is suspended until that is done, and with it all that has
+    /// called it.
+    Later(HostFuture),
+    /// The thread that has called it waits alone
+    /// ([`Instance::wait_for_subtask`](crate::Instance::wait_for_subtask)).
+    Suspended,
+}
+
 impl HostFunc {
-    /// Wraps `function`, which may wait: it returns the rest of its work if it has not finished.
-    /// Then the call is suspended until that is done. The function gets the context of the poll
-    /// that runs the call, or `None` if the call cannot be suspended. Otherwise as
-    /// [`new`](Self::new).
-    pub fn new_async<F>(words: usize, function: F) -> HostFunc
+    /// Wraps `function`, which may wait. It gets the context of the poll that runs the call, or
+    /// `None` if the call cannot be suspended. `may_suspend` says whether it ever suspends calls.
+    /// Otherwise as [`new`](Self::new).
+    pub fn new_async<F>(words: usize, may_suspend: bool, function: F) -> HostFunc
     where
-        F: Fn(HostCall<'_>, Option<&mut Context<'_>>) -> Result<Option<HostFuture>>
+        F: Fn(HostCall<'_>, Option<&mut Context<'_>>) -> Result<HostOutcome>
             + Send
             + Sync
             + 'static,
@@ -77,7 +88,7 @@ impl HostFunc {
             data: Arc::as_ptr(&data).cast(),
         };
         // SAFETY: as in `new`.
-        unsafe { HostFunc::from_parts(import, words, true, data) }
+        unsafe { HostFunc::from_parts(import, words, may_suspend, data) }
     }
 }
 
@@ -103,7 +114,7 @@ struct MayWait<F>(PhantomData<F>);
 
 impl<F> SuspendHook for MayWait<F>
 where
-    F: Fn(HostCall<'_>, Option<&mut Context<'_>>) -> Result<Option<HostFuture>>,
+    F: Fn(HostCall<'_>, Option<&mut Context<'_>>) -> Result<HostOutcome>,
 {
     unsafe extern "C" fn on_call(
         ctx: *mut u8,
@@ -116,21 +127,27 @@ where
         let function = |function: &F, call: HostCall<'_>| {
             // SAFETY: the call is being polled, and no one else uses the context now.
             let context = record.map(|record| unsafe { record.context() });
-            let rest = function(call, context)?;
+            let outcome = function(call, context)?;
             ensure!(
-                rest.is_none() || record.is_some(),
+                matches!(outcome, HostOutcome::Done) || record.is_some(),
                 "a host function waits in a call that cannot be suspended"
             );
-            Ok(rest)
+            Ok(outcome)
         };
         // SAFETY: as the caller promises.
-        let rest = unsafe { call_host(ctx, data, args, function) };
-        match (rest, record) {
-            (None, _) => MaySuspend::done(1),
-            (Some(None), _) | (Some(Some(_)), None) => MaySuspend::done(0),
+        let outcome = unsafe { call_host(ctx, data, args, function) };
+        let Some(outcome) = outcome else {
+            return MaySuspend::done(1);
+        };
+        match (outcome, record) {
+            (HostOutcome::Done, _) | (_, None) => MaySuspend::done(0),
             // SAFETY: the machine code that called the stub is in the innermost activation of this
             // thread (`Departure::check`), which is the record's.
-            (Some(Some(future)), Some(record)) => unsafe { record.suspend(Wait::Host(future)) },
+            (HostOutcome::Later(future), Some(record)) => unsafe {
+                record.suspend(Wait::Host(future))
+            },
+            // SAFETY: as above.
+            (HostOutcome::Suspended, Some(record)) => unsafe { record.suspend_thread() },
         }
     }
 }

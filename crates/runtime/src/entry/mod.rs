@@ -19,7 +19,7 @@ pub use activation::{current_stack_limit, prepare_thread};
 pub use backtrace::backtrace;
 pub use call::{call, call_confined};
 pub use fault::Raise;
-pub use host::HostCall;
+pub use host::{HostCall, HostOutcome};
 pub use questions::{AskLimiter, AskToGoOn, GrowMemory, GrowTable};
 pub use suspend::{Record, RunningRecord, SuspendableCall};
 pub use trap::{Backtrace, Frame, Stopped, TrapReport};

@@ -55,6 +55,21 @@ pub struct StoreState {
     pub current: NonNull<Current>,
     /// Decides about guests that check in. If there is none, they trap.
     pub check_in: Option<CheckIn>,
+    /// What the host does for tasks. If there is none, the store has no host functions that go on
+    /// while a guest does.
+    pub hooks: Option<HostHooks>,
+}
+
+/// What the host does for tasks. All functions get the pointer for host functions.
+#[derive(Clone, Copy, Debug)]
+pub struct HostHooks {
+    /// Ends the host function of a subtask, by the number that it was
+    /// [added](crate::Instance::add_subtask) with.
+    ///
+    /// # Safety
+    ///
+    /// Machine code of the store has left for this, and no one else uses the store.
+    pub cancel: unsafe fn(host: NonNull<()>, number: u64),
 }
 
 /// The run-time data of an instance. Control blocks point to it.
@@ -76,6 +91,8 @@ pub struct InstanceData {
     current: NonNull<Current>,
     /// Decides whether the instance's code goes on when it checks in.
     pub check_in: Option<CheckIn>,
+    /// What the host does for tasks.
+    pub hooks: Option<HostHooks>,
     /// Whether a call was stopped.
     pub poisoned: Cell<bool>,
     /// The handle tables. They are borrowed only while no other code runs.
@@ -157,6 +174,7 @@ impl InstanceData {
             words,
             current,
             check_in,
+            hooks,
         } = store;
         let Tunables {
             interruptible,
@@ -183,6 +201,7 @@ impl InstanceData {
                 words,
                 current,
                 check_in,
+                hooks,
                 poisoned: Cell::new(false),
                 handles: RefCell::new(Handles::new(limits.handles)),
                 user: Cell::new(0),

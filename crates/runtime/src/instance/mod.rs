@@ -10,7 +10,7 @@ mod segments;
 mod snapshot;
 
 pub use current::{Current, Failure, HostAccess, Suspending};
-pub use data::{InstanceData, StoreState, StoreWords, Threads, control_block};
+pub use data::{HostHooks, InstanceData, StoreState, StoreWords, Threads, control_block};
 pub use host_table::{HostFunc, HostTable};
 pub use limits::{
     CheckIn, Growing, Growth, HostFuture, LaterPermit, Limiter, Limits, Permit, Verdict,

@@ -131,6 +131,7 @@ pub fn store(words: StoreWords) -> StoreState {
         words,
         current,
         check_in: None,
+        hooks: None,
     }
 }
 

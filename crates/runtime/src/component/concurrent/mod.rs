@@ -33,6 +33,10 @@ pub const MAX_TASKS: usize = 10_000;
 /// task may have some of both.
 const MAX_WAITABLES: usize = 10 * MAX_TASKS;
 
+/// The most calls of host functions that have not returned, of a root instance at a time. Each has
+/// a future of the host.
+pub const MAX_HOST_CALLS: usize = MAX_TASKS;
+
 /// The counter of `backpressure.inc` must stay below this.
 const MAX_BACKPRESSURE: u32 = 1 << 16;
 
@@ -52,6 +56,8 @@ pub struct Concurrent<F> {
     pub chain: Vec<Key>,
     /// The thread that goes on in place of the one that has just been suspended.
     pub switch_to: Option<Key>,
+    /// The number of calls of host functions that have not returned.
+    pub host_calls: usize,
     /// Tasks of the host that have given their results.
     pub returned: VecDeque<Key>,
 }
@@ -89,6 +95,7 @@ impl<F> Concurrent<F> {
             current: None,
             chain: Vec::new(),
             switch_to: None,
+            host_calls: 0,
             returned: VecDeque::new(),
         }
     }
@@ -205,6 +212,17 @@ impl<F> Concurrent<F> {
             self.wait_elsewhere(key, condition);
         }
         None
+    }
+
+    /// Returns whether a thread may go on by itself. A synchronous task goes on where it waits.
+    pub fn has_ready(&self) -> bool {
+        let mut ready = self.ready.iter().filter_map(|&key| self.threads.get(key));
+        ready.any(|thread| thread.start != Start::Nothing)
+    }
+
+    /// Returns whether a thread waits in the middle of a function.
+    pub fn has_stack(&self, thread: Key) -> bool {
+        self.threads[thread].fiber.is_some()
     }
 
     /// Returns the number of threads that may be ready.

@@ -24,6 +24,8 @@ pub struct Task {
     pub returning: Option<Key>,
     /// Whether it excludes others of its component instance that do so, too.
     pub is_exclusive: bool,
+    /// The number by which the host knows the call, if it is the caller.
+    pub tag: u64,
 }
 
 /// The function whose call a task is.
@@ -142,6 +144,8 @@ pub enum Then {
     Cancelled(Key),
     /// The caller of a subtask gets its result, at the address of its array of words.
     Result { subtask: Key, words: usize },
+    /// The caller of a host function goes on. Its result goes to the address of its array of words.
+    HostResult { subtask: Key, words: usize },
     /// The caller of a subtask gets its state.
     Called { subtask: Key, words: usize },
     /// `subtask.cancel` goes on, after a host function has finished that had the store.

@@ -34,6 +34,9 @@ pub struct Subtask {
     pub state: SubtaskState,
     /// The task, if it is one of this root instance and has not ended.
     pub task: Option<Key>,
+    /// The number by which the host knows the call, if it is one of a host function that has not
+    /// returned.
+    pub host: Option<u64>,
     /// The scope of handles that are lent to the call.
     pub scope: Option<CallId>,
     /// Whether the caller knows that it has ended.

@@ -1,6 +1,7 @@
 //! [`Access`]: the store, for host functions that need more than the host's data.
 
-use super::{HasData, HasSelf};
+use super::{AccessorTask, HasData, HasSelf, JoinHandle, spawn};
+use crate::Result;
 use crate::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 
 /// The store, and the way from its data to what implements an interface. Host functions with the
@@ -62,6 +63,15 @@ impl<'a, T: 'static, D: HasData + ?Sized> Access<'a, T, D> {
     /// Returns what implements the interface.
     pub fn get(&mut self) -> D::Data<'_> {
         (self.getter)(self.store.data_mut())
+    }
+
+    /// Runs a task in the background; see [`Accessor::spawn`](crate::Accessor::spawn).
+    ///
+    /// # Errors
+    ///
+    /// Never at present.
+    pub fn spawn(&mut self, task: impl AccessorTask<T, D>) -> Result<JoinHandle> {
+        spawn::spawn(self.store.0, self.getter, task)
     }
 
     /// Returns the function that finds what implements the interface.

@@ -1,0 +1,300 @@
+//! The event loop of a store: calls of functions whose type is `async` (tasks), which may go on
+//! after they have given their results, and futures of the host that go on meanwhile.
+//!
+//! The loop is the poll of whichever future has the store: a call that waits ([`CallScope`]), or
+//! [`run_concurrent`](crate::Store::run_concurrent). Its [`Driver`] makes one pass after the other.
+//! A pass polls the futures of the host that were woken, begins calls, and gives a turn to each
+//! instance with threads that can go on. If nothing can, the driver waits to be woken.
+//!
+//! An asynchronous host function may have the whole store while it waits. The driver is *blocked*
+//! then: it polls that function, and nothing else of the store runs.
+//!
+//! ```text
+//! futures    the futures of the host: their places, and what wakes them
+//! work       polls them
+//! driver     the passes
+//! steps      a call by a future that has the store
+//! running    a future that runs the store
+//! ```
+
+mod driver;
+mod futures;
+mod running;
+mod steps;
+mod work;
+
+pub(crate) use driver::Driver;
+pub(crate) use futures::{HostTaskId, LazyHostTasks};
+pub(crate) use running::Running;
+
+use super::scope::ScopeParts;
+use super::{CallScope, Exclusive, LIFT_WORDS, StoreInner};
+use crate::Trap;
+use crate::error::{Error, Result};
+use crate::types::StoreInstanceId;
+use futures::Work;
+use mintage_environ::LiftId;
+use mintage_runtime::{HostTask, InstanceHandle};
+use slab::Slab;
+use std::collections::VecDeque;
+use std::mem;
+use std::pin::Pin;
+
+/// The most passes of one poll. After these, others of the executor have a turn.
+const PASSES: usize = 64;
+
+/// The calls of guests that go on together.
+pub(crate) struct Concurrency<T: 'static> {
+    /// The calls that are tasks, by their number.
+    pub(super) calls: Slab<GuestCall<T>>,
+    /// Those that have not tried to begin.
+    starting: VecDeque<usize>,
+    /// Calls that have the whole store once they begin.
+    jobs: VecDeque<Exclusive<Job<T>>>,
+    failures: VecDeque<Failure>,
+}
+
+impl<T: 'static> Default for Concurrency<T> {
+    fn default() -> Self {
+        Concurrency {
+            calls: Slab::new(),
+            starting: VecDeque::new(),
+            jobs: VecDeque::new(),
+            failures: VecDeque::new(),
+        }
+    }
+}
+
+/// The most errors that are kept for whoever runs the store next.
+const MAX_UNHEARD: usize = 64;
+
+impl<T: 'static> Concurrency<T> {
+    /// Keeps an error for whoever runs the store next.
+    fn keep_unheard(&mut self, error: Error) {
+        let is_unheard = |failure: &&Failure| matches!(failure, Failure::Unheard(_));
+        if self.failures.iter().filter(is_unheard).count() < MAX_UNHEARD {
+            self.failures.push_back(Failure::Unheard(error));
+        }
+    }
+
+    /// Forgets an instance that is removed, since another one may have its number.
+    pub(super) fn forget(&mut self, id: StoreInstanceId) {
+        self.failures.retain(|failure| match failure {
+            Failure::Of(other, _) | Failure::Stopped(other) => *other != id,
+            Failure::Unheard(_) => true,
+        });
+    }
+}
+
+/// What the event loop has to deal with when nothing is on the stack that it would concern.
+enum Failure {
+    /// A host function of the instance has failed.
+    Of(StoreInstanceId, Error),
+    /// A call of the instance was stopped, so its other calls end.
+    Stopped(StoreInstanceId),
+    /// No call gets the error, so that whoever runs the store does. Only the first ones are kept,
+    /// for a store that no one runs.
+    Unheard(Error),
+}
+
+/// A call that has the whole store until it ends.
+pub(crate) type Job<T> = Box<dyn for<'a> FnOnce(&'a mut StoreInner<T>) -> JobRun<'a> + Send>;
+pub(crate) type JobRun<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// A call that is a task.
+pub(super) struct GuestCall<T: 'static> {
+    task: HostTask,
+    handle: InstanceHandle,
+    instance: StoreInstanceId,
+    phase: Phase,
+    /// The steps of the call, unless a future that has the store takes them.
+    queued: Option<Queued<T>>,
+}
+
+struct Queued<T: 'static> {
+    call: Exclusive<Box<dyn QueuedCall<T>>>,
+    scope: ScopeParts,
+}
+
+/// The steps of a call that the event loop takes.
+pub(crate) trait QueuedCall<T: 'static>: Send {
+    /// Lowers the parameters. If it fails, no code of the guest has run unless it returns true.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::lower_params`](crate::call), with whether code of the guest trapped.
+    fn lower(
+        &mut self,
+        scope: &mut CallScope<'_, T>,
+        words: &mut [u64; LIFT_WORDS],
+    ) -> Result<(), (Error, bool)>;
+
+    /// Lifts the result, and ends the scope.
+    ///
+    /// # Errors
+    ///
+    /// If the result is not one, or the guest has kept what was lent to it.
+    fn lift(&mut self, scope: &mut CallScope<'_, T>, words: &mut [u64; LIFT_WORDS]) -> Result<()>;
+
+    /// Tells whoever has called how the call has ended.
+    fn end(self: Box<Self>, result: Result<()>);
+}
+
+/// How far a call has come.
+enum Phase {
+    /// It has not tried to begin.
+    New,
+    /// It waits for the gate of its component instance.
+    AtGate,
+    /// It may begin.
+    Entered,
+    Running,
+    Returned,
+    /// It was stopped. The error is for its caller.
+    Failed(Option<Error>),
+}
+
+impl<T: 'static> StoreInner<T> {
+    /// Stops an instance for good: its tasks end, and so do the host's futures that work for it.
+    pub(super) fn break_instance(&mut self, id: StoreInstanceId) {
+        let instance = &mut self.opaque.instances[id];
+        instance.entries.break_now();
+        let handle = instance.runtime.handle();
+        // SAFETY: the instance is in the store, which is borrowed exclusively. Its code is not on a
+        // stack in use: calls that are not tasks end before those that they are made in, and no
+        // driver gives an instance a turn that is entered.
+        unsafe { handle.end_tasks() };
+        let works = self.opaque.tasks.made().map(|tasks| tasks.end_of(id));
+        self.expose(|| drop(works));
+    }
+
+    /// Stops an instance because of an error, which one of its callers gets.
+    fn fail(&mut self, id: StoreInstanceId, error: Error) {
+        self.break_instance(id);
+        let mut calls = self.calls_of(id).into_iter();
+        let Some(first) = calls.next() else {
+            self.host.concurrency.keep_unheard(error);
+            return;
+        };
+        let reason = format!("the instance was stopped: {error:#}");
+        self.end_call(first, error);
+        for tag in calls {
+            let error = Error::from(Trap::CannotEnterComponent);
+            self.end_call(tag, error.context(reason.clone()));
+        }
+    }
+
+    /// Ends the calls of an instance that was stopped, one of whose callers knows why.
+    fn end_others(&mut self, id: StoreInstanceId) {
+        self.break_instance(id);
+        for tag in self.calls_of(id) {
+            let error = Error::from(Trap::CannotEnterComponent);
+            self.end_call(
+                tag,
+                error.context("another call of the instance was stopped"),
+            );
+        }
+    }
+
+    /// Stops an instance for a reason that all its callers get.
+    fn end_all(&mut self, id: StoreInstanceId, reason: Trap) {
+        self.break_instance(id);
+        for tag in self.calls_of(id) {
+            self.end_call(tag, reason.into());
+        }
+    }
+
+    /// Returns the numbers of the calls of an instance that wait.
+    fn calls_of(&self, id: StoreInstanceId) -> Vec<usize> {
+        let waits =
+            |call: &GuestCall<T>| call.instance == id && !matches!(call.phase, Phase::Failed(_));
+        let calls = self.host.concurrency.calls.iter();
+        calls
+            .filter(|(_, call)| waits(call))
+            .map(|(tag, _)| tag)
+            .collect()
+    }
+
+    /// Ends the other calls of an instance, one of which was stopped: now, or when its code is not
+    /// on the stack any more.
+    pub(super) fn note_stopped(&mut self, id: StoreInstanceId) {
+        if !self.opaque.concurrent.contains(&id) {
+            return;
+        }
+        match self.opaque.instances[id].entries.are_under_way() {
+            true => {
+                let failure = Failure::Stopped(id);
+                self.host.concurrency.failures.push_back(failure);
+            }
+            false => self.end_others(id),
+        }
+    }
+
+    /// Ends a call of an instance that was stopped, with an error.
+    fn end_call(&mut self, tag: usize, error: Error) {
+        let call = &mut self.host.concurrency.calls[tag];
+        let Some(Queued {
+            call: queued,
+            scope,
+        }) = call.queued.take()
+        else {
+            call.phase = Phase::Failed(Some(error));
+            return;
+        };
+        let mut scope = CallScope::from_parts(self, scope);
+        scope.leave_task();
+        drop(scope);
+        queued.into_inner().end(Err(error));
+    }
+
+    /// Adds a call that the event loop makes.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many tasks.
+    pub fn queue_call(
+        &mut self,
+        instance: StoreInstanceId,
+        lift: LiftId,
+        borrows: bool,
+        call: Box<dyn QueuedCall<T>>,
+    ) -> Result<()> {
+        let mut scope = CallScope::new(self, instance, borrows);
+        let tag = scope.new_task(lift)?;
+        let (store, scope) = scope.into_parts();
+        store.host.concurrency.calls[tag].queued = Some(Queued {
+            call: Exclusive::new(call),
+            scope,
+        });
+        store.host.concurrency.starting.push_back(tag);
+        Ok(())
+    }
+
+    /// Adds a call that has the whole store once the event loop makes it.
+    pub fn queue_job(&mut self, job: Job<T>) {
+        self.host.concurrency.jobs.push_back(Exclusive::new(job));
+    }
+
+    /// Adds a future of the host, which is polled by the event loop.
+    pub fn add_work(&mut self, work: Work) {
+        let tasks = self.opaque.tasks.get();
+        let id = tasks.reserve(None);
+        tasks.put(id, work);
+        tasks.waker(id).wake();
+    }
+
+    /// Ends all tasks, before the store is dropped.
+    pub(super) fn end_all_tasks(&mut self) {
+        for id in mem::take(&mut self.opaque.concurrent) {
+            // Code of an instance that is still entered is that of a call which was leaked.
+            let instance = self.opaque.instances.get(id);
+            if instance.is_some_and(|instance| !instance.entries.are_under_way()) {
+                self.break_instance(id);
+            }
+        }
+        let works = self.opaque.tasks.made().map(|tasks| tasks.end_all());
+        if works.is_some() {
+            self.expose(|| drop(works));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The host's side of concurrency: host functions that go on while guests do, calls that go on
+//! together, tasks of the host, and how they use the store.
+//!
+//! ```text
+//! guest       the guest of these tests, and what its host function waits for
+//! calls       calls that go on together, cancellation, values
+//! failures    errors, traps, panics, deadlines, limits
+//! host        tasks of the host, accessors, dropped futures
+//! ```
+
+mod calls;
+mod failures;
+mod guest;
+mod host;
+
+use crate::async_calls::poll;
+use guest::{Gates, Guests, Host};
+use mintage::{Accessor, Store};
+use std::task::Poll;
+
+/// Runs the store for one poll. Returns whether `fun` has not finished.
+fn run_once(store: &mut Store<Host>, fun: impl AsyncFnOnce(&Accessor<Host>)) -> bool {
+    let mut run = Box::pin(store.run_concurrent(fun));
+    match poll(run.as_mut()) {
+        Poll::Ready(result) => {
+            result.unwrap();
+            false
+        }
+        Poll::Pending => true,
+    }
+}
