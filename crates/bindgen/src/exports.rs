@@ -2,12 +2,11 @@
 
 use crate::functions::{Params, function_name, resource_of};
 use crate::names::{camel, ident, snake};
-use crate::options::FunctionFlags;
 use crate::plan::Placed;
 use crate::tracing::{Side, Tracing};
 use crate::types::{Passing, docs, plain_docs};
 use crate::{Direction, Generator, Scope};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use indexmap::IndexSet;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -218,8 +217,12 @@ impl Generator<'_> {
         let flags = self
             .plan
             .flags(Direction::Export, scope.interface, &function.name);
-        self.check_exported(function, flags)?;
-        let params = self.params(scope, function, Passing::Borrowed, &["store"])?;
+        let (passing, store) = match flags.concurrent {
+            true => (Passing::Owned, "accessor"),
+            false => (Passing::Borrowed, "store"),
+        };
+        let params = self.params(scope, function, passing, &[store])?;
+        let store = ident(store);
         let Params { names, types } = &params;
         let result = self.result_type(scope, function)?;
         let results = match function.result {
@@ -236,9 +239,13 @@ impl Generator<'_> {
         let Tracing { span, enter, .. } =
             self.tracing(Side::Export, module, function, flags, names);
         let called = match flags.asynchronous {
-            false => quote!(self.#func().call(store, (#(#names,)*))),
+            false => quote!(self.#func().call(#store, (#(#names,)*))),
             true => {
-                let future = quote!(self.#func().call_async(store, (#(#names,)*)));
+                let call = match flags.concurrent {
+                    true => quote!(call_concurrent),
+                    false => quote!(call_async),
+                };
+                let future = quote!(self.#func().#call(#store, (#(#names,)*)));
                 match flags.tracing {
                     true => quote!(::tracing::Instrument::instrument(#future, span).await),
                     false => quote!(#future.await),
@@ -249,19 +256,27 @@ impl Generator<'_> {
             Some(_) => quote!(let (result,) = #called?; Ok(result)),
             None => called,
         };
-        let (asynchronous, bounds) = match flags.asynchronous {
+        let asynchronous = flags.asynchronous.then(|| quote!(async));
+        let (generics, store, bounds) = match flags.concurrent {
             true => (
-                quote!(async),
-                quote!(where <S as #krate::AsContext>::Data: Send),
+                quote!(T, D),
+                quote!(accessor: &#krate::Accessor<T, D>),
+                quote!(where T: Send + 'static, D: #krate::HasData),
             ),
-            false => (TokenStream::new(), TokenStream::new()),
+            false => {
+                let bounds = match flags.asynchronous {
+                    true => quote!(where <S as #krate::AsContext>::Data: Send),
+                    false => TokenStream::new(),
+                };
+                (quote!(S: #krate::AsContextMut), quote!(store: S), bounds)
+            }
         };
         let (declared, docs) = (params.declared(), docs(&function.docs, &function.stability));
         let methods = quote! {
             #docs
-            pub #asynchronous fn #call<S: #krate::AsContextMut>(
+            pub #asynchronous fn #call<#generics>(
                 &self,
-                store: S,
+                #store,
                 #declared
             ) -> #krate::Result<#result>
             #bounds
@@ -283,19 +298,6 @@ impl Generator<'_> {
             methods,
             resource: resource_of(function),
         })
-    }
-
-    /// Fails if an exported function has flags that are not supported.
-    fn check_exported(&self, function: &Function, flags: FunctionFlags) -> Result<()> {
-        if flags.asynchronous && flags.store {
-            bail!(
-                "{}: `bindgen!` does not support the flags `async | store` of the exported \
-                 function `{}` yet, since they stand for concurrent calls; use `async`",
-                self.resolve.render_location(function.span),
-                function.name
-            );
-        }
-        Ok(())
     }
 
     /// Returns the documentation of the world.

@@ -62,15 +62,15 @@ impl<'a> Generator<'a> {
             FunctionKind::Freestanding
             | FunctionKind::Method(_)
             | FunctionKind::Static(_)
-            | FunctionKind::Constructor(_) => Ok(()),
+            | FunctionKind::Constructor(_)
+            | FunctionKind::AsyncFreestanding
+            | FunctionKind::AsyncMethod(_)
+            | FunctionKind::AsyncStatic(_) => Ok(()),
             _ => bail!(
-                "{}: `bindgen!` does not support the function `{}` yet, since it is {}",
+                "{}: `bindgen!` does not support the function `{}` yet, since it is a getter or \
+                 setter",
                 self.resolve.render_location(function.span),
                 function.name,
-                match function.kind.is_async() {
-                    true => "an `async func`",
-                    false => "a getter or setter",
-                }
             ),
         }
     }

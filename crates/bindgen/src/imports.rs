@@ -5,7 +5,7 @@ use crate::names::{camel, ident, snake, world_name};
 use crate::options::FunctionFlags;
 use crate::types::{Passing, docs};
 use crate::{Direction, Generator, Scope};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use wit_parser::{Function, Type, TypeId, TypeOwner};
@@ -135,7 +135,7 @@ impl Generator<'_> {
                     .functions
                     .push(self.trait_function(scope, function)?);
             }
-            resource.functions.push(self.destructor(scope, &name, id)?);
+            resource.functions.push(self.destructor(scope, &name, id));
             let mut flags = resource.functions.iter().map(|function| function.flags);
             resource.is_async = flags.any(|flags| flags.asynchronous);
             items.extend(self.host_trait(
@@ -228,9 +228,10 @@ impl Generator<'_> {
         let TraitFunction {
             docs, name, result, ..
         } = function;
-        let host = match function.flags.store {
-            true => quote!(host: #krate::Access<'_, T, Self>),
-            false => quote!(&mut self),
+        let host = match (function.flags.concurrent, function.flags.store) {
+            (true, _) => quote!(accessor: &#krate::Accessor<T, Self>),
+            (false, true) => quote!(host: #krate::Access<'_, T, Self>),
+            (false, false) => quote!(&mut self),
         };
         let id = scope.id.as_ref().map(|id| quote!(id: #id,));
         let declared = function.params.declared();
@@ -269,10 +270,12 @@ impl Generator<'_> {
     fn trait_function(&self, scope: &Scope, function: &Function) -> Result<TraitFunction> {
         self.check_function(function)?;
         let flags = self.import_flags(scope, &function.name);
-        let taken: &[&str] = match scope.id {
-            Some(_) => &["host", "id"],
-            None => &["host"],
+        let host = match flags.concurrent {
+            true => "accessor",
+            false => "host",
         };
+        let taken = [host, "id"];
+        let taken = &taken[..1 + usize::from(scope.id.is_some())];
         let params = self.params(scope, function, Passing::Owned, taken)?;
         let error = self.trappable_error(scope, function)?;
         let result = match (&error, flags.trappable) {
@@ -301,21 +304,13 @@ impl Generator<'_> {
     }
 
     /// Returns the destructor of a resource, as its trait has it.
-    fn destructor(&self, scope: &Scope, name: &str, id: TypeId) -> Result<TraitFunction> {
+    fn destructor(&self, scope: &Scope, name: &str, id: TypeId) -> TraitFunction {
         let (krate, flags) = (
             &self.options.krate,
             self.import_flags(scope, &format!("[drop]{name}")),
         );
-        if flags.asynchronous && flags.store {
-            bail!(
-                "{}: `bindgen!` does not support a destructor with `async | store` yet; give the \
-                 one of `{name}` other flags by a rule such as `\"[drop]{name}\": async`, after \
-                 the name of its interface",
-                self.resolve.render_location(self.resolve.types[id].span)
-            );
-        }
         let (rust, outer) = (self.resource_path(scope, id), self.host_result());
-        Ok(TraitFunction {
+        TraitFunction {
             docs: quote!(#[doc = " Drops a resource that a guest owned."]),
             name: ident("drop"),
             flags,
@@ -324,7 +319,7 @@ impl Generator<'_> {
                 types: vec![quote!(#krate::Resource<#rust>)],
             },
             result: quote!(#outer<()>),
-        })
+        }
     }
 
     /// Returns the path of the result type of host functions whose error ends the guest's call.

@@ -190,8 +190,11 @@ impl Generator<'_> {
                     None => quote!(#call.await),
                 };
                 let boxed = self.std(scope, "Box");
-                let body = quote!(#boxed::new(async move { #found #result }));
-                (quote!(resource_async), body)
+                let future = quote!(async move { #found #result });
+                match flags.concurrent {
+                    true => (quote!(resource_concurrent), quote!(#boxed::pin(#future))),
+                    false => (quote!(resource_async), quote!(#boxed::new(#future))),
+                }
             }
             false => {
                 let result = match converted {
@@ -201,16 +204,28 @@ impl Generator<'_> {
                 (quote!(resource), quote!(#found #result))
             }
         };
-        let store = quote!(mut store: #krate::StoreContextMut<'_, T>);
+        let store = self.store_parameter(flags);
         let closure = identified(scope, &quote!(move |#store, rep: u32|), &body);
         quote! {
             instance.#definer(#name, #krate::ResourceType::host::<#rust>(), #closure)?;
         }
     }
 
+    /// Returns the parameter by which a closure gets the store.
+    fn store_parameter(&self, flags: FunctionFlags) -> TokenStream {
+        let krate = &self.options.krate;
+        match flags.concurrent {
+            true => quote!(accessor: &#krate::Accessor<T>),
+            false => quote!(mut store: #krate::StoreContextMut<'_, T>),
+        }
+    }
+
     /// Returns the statement that finds what implements the imports.
     fn found_host(&self, flags: FunctionFlags) -> TokenStream {
         let krate = &self.options.krate;
+        if flags.concurrent {
+            return quote!(let host = &accessor.with_getter::<D>(host_getter););
+        }
         match flags.store {
             true => quote! {
                 let context = #krate::AsContextMut::as_context_mut(&mut store);
@@ -222,7 +237,6 @@ impl Generator<'_> {
 
     /// Generates the statement that defines a function.
     fn function_definition(&self, scope: &Scope, function: &Function) -> Result<TokenStream> {
-        let krate = &self.options.krate;
         let flags = self.import_flags(scope, &function.name);
         let params = self.params(scope, function, Passing::Owned, &[])?;
         let types = &params.types;
@@ -254,12 +268,17 @@ impl Generator<'_> {
                     false => future,
                 };
                 let boxed = self.std(scope, "Box");
-                (quote!(func_wrap_async), quote!(#span #boxed::new(#future)))
+                match flags.concurrent {
+                    true => (
+                        quote!(func_wrap_concurrent),
+                        quote!(#span #boxed::pin(#future)),
+                    ),
+                    false => (quote!(func_wrap_async), quote!(#span #boxed::new(#future))),
+                }
             }
         };
-        let head = quote! {
-            move |mut store: #krate::StoreContextMut<'_, T>, (#(#arguments,)*): (#(#types,)*)|
-        };
+        let store = self.store_parameter(flags);
+        let head = quote!(move |#store, (#(#arguments,)*): (#(#types,)*)|);
         let (wit, closure) = (&function.name, identified(scope, &head, &body));
         Ok(quote!(instance.#definer(#wit, #closure)?;))
     }
@@ -277,16 +296,22 @@ impl Generator<'_> {
                 let TrappableError {
                     convert, converter, ..
                 } = error;
+                let converted = quote!(#converter::#convert);
                 // The access to the store went to the function.
-                let host = match flags.store {
-                    true => quote!(&mut host_getter(store.data_mut())),
-                    false => quote!(host),
+                let converted = match (flags.concurrent, flags.store) {
+                    (true, _) => quote! {
+                        host.with(|mut access| #converted(&mut access.get(), error))
+                    },
+                    (false, true) => quote! {
+                        #converted(&mut host_getter(store.data_mut()), error)
+                    },
+                    (false, false) => quote!(#converted(host, error)),
                 };
                 let ok_type = self.std(scope, "Result");
                 return quote! {
                     let result = match result {
                         #ok_type::Ok(value) => Ok(value),
-                        #ok_type::Err(error) => Err(#converter::#convert(#host, error)?),
+                        #ok_type::Err(error) => Err(#converted?),
                     };
                     Ok((result,))
                 };

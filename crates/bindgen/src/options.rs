@@ -115,6 +115,9 @@ pub struct FunctionFlags {
     pub tracing: bool,
     /// Events show lists in full.
     pub verbose_tracing: bool,
+    /// The function goes on while others do: an `async func` of WIT, or an exported function or a
+    /// destructor that is asynchronous and gets the store. Rules do not set this.
+    pub concurrent: bool,
     /// The rule holds only where its name is that of the function, not of something around it.
     pub exact: bool,
 }
@@ -129,6 +132,7 @@ impl FunctionFlags {
             trappable: self.trappable || other.trappable,
             tracing: self.tracing || other.tracing,
             verbose_tracing: self.verbose_tracing || other.verbose_tracing,
+            concurrent: self.concurrent || other.concurrent,
             exact: self.exact || other.exact,
         }
     }

@@ -131,7 +131,10 @@ impl Planner<'_> {
     fn world_item(&mut self, direction: Direction, key: &WorldKey, item: &WorldItem) {
         match item {
             WorldItem::Interface { id, .. } => self.interface(direction, key, *id),
-            WorldItem::Function(function) => self.function(direction, None, None, &function.name),
+            WorldItem::Function(function) => {
+                let is_async = function.kind.is_async();
+                self.function(direction, None, None, &function.name, is_async);
+            }
             WorldItem::Type { id, .. } => {
                 let name = self.resolve.name_world_key(key);
                 self.type_(None, None, &name, *id);
@@ -190,8 +193,9 @@ impl Planner<'_> {
             // Flags and types are those of the bindings that take its place.
             return;
         }
-        for function in interface.functions.keys() {
-            self.function(direction, Some(&key), Some(id), function);
+        for (name, function) in &interface.functions {
+            let is_async = function.kind.is_async();
+            self.function(direction, Some(&key), Some(id), name, is_async);
         }
         if direction == Direction::Import {
             for (name, &ty) in &interface.types {
@@ -200,16 +204,21 @@ impl Planner<'_> {
         }
     }
 
-    /// Finds the flags of a function.
+    /// Finds the flags of a function. `is_async` says whether it is an `async func`.
     fn function(
         &mut self,
         direction: Direction,
         key: Option<&WorldKey>,
         interface: Option<InterfaceId>,
         name: &str,
+        is_async: bool,
     ) {
         let names = lookup::names(self.resolve, key, Some(name));
-        let flags = self.used.flags(self.options, direction, &names, name);
+        let mut flags = self.used.flags(self.options, direction, &names, name);
+        flags.asynchronous |= is_async;
+        flags.store |= is_async;
+        let may_go_on = direction == Direction::Export || name.starts_with("[drop]");
+        flags.concurrent = is_async || may_go_on && flags.asynchronous && flags.store;
         let key = (direction, interface, name.to_string());
         self.plan.flags.insert(key, flags);
     }
@@ -225,7 +234,8 @@ impl Planner<'_> {
         if !matches!(self.resolve.types[id].kind, TypeDefKind::Resource) {
             return;
         }
-        self.function(Direction::Import, key, interface, &format!("[drop]{name}"));
+        let destructor = format!("[drop]{name}");
+        self.function(Direction::Import, key, interface, &destructor, false);
         let names = lookup::names(self.resolve, key, Some(name));
         if let Some((path, below)) = self.used.with(self.options, names) {
             let what = match below.is_empty() {

@@ -8,7 +8,8 @@ use indexmap::IndexSet;
 use proc_macro2::TokenStream;
 use quote::quote;
 use wit_parser::{
-    Docs, Function, Handle, LiveTypes, Stability, Type, TypeDefKind, TypeId, TypeOwner, WorldItem,
+    Docs, Function, Handle, InterfaceId, LiveTypes, Stability, Type, TypeDefKind, TypeId,
+    TypeOwner, WorldItem,
 };
 
 /// Facts about a type.
@@ -125,10 +126,10 @@ impl Generator<'_> {
             match item {
                 WorldItem::Interface { id, .. } => {
                     for function in resolve.interfaces[*id].functions.values() {
-                        self.note_use(direction, function);
+                        self.note_use(direction, Some(*id), function);
                     }
                 }
-                WorldItem::Function(function) => self.note_use(direction, function),
+                WorldItem::Function(function) => self.note_use(direction, None, function),
                 WorldItem::Type { .. } => {}
             }
         }
@@ -136,16 +137,24 @@ impl Generator<'_> {
     }
 
     /// Notes how a function uses its types.
-    fn note_use(&mut self, direction: Direction, function: &Function) {
+    fn note_use(
+        &mut self,
+        direction: Direction,
+        interface: Option<InterfaceId>,
+        function: &Function,
+    ) {
+        // Parameters of a call that goes on have to stay.
+        let flags = self.plan.flags(direction, interface, &function.name);
+        let owns = direction == Direction::Import || flags.concurrent;
         let mut params = LiveTypes::default();
         for param in &function.params {
             params.add_type(self.resolve, &param.ty);
         }
         for id in params.iter() {
             let info = &mut self.info[&id];
-            match direction {
-                Direction::Import => info.is_owned = true,
-                Direction::Export => info.is_borrowed = true,
+            match owns {
+                true => info.is_owned = true,
+                false => info.is_borrowed = true,
             }
         }
         let mut results = LiveTypes::default();

@@ -123,16 +123,7 @@ fn errors_name_file_and_line() {
 
 #[test]
 fn what_is_not_supported_is_named() {
-    check(
-        "exports: { default: async | store }",
-        &["inline.wit:11", "`run`", "`async | store`"],
-    );
-    check(
-        "imports: { \"a:b/i.[drop]thing\": async | store }",
-        &["inline.wit:5", "`thing`", "`async | store`"],
-    );
     let unsupported = [
-        ("import f: async func();", "`f`"),
         ("import f: func(x: future<u8>);", "`future`"),
         ("import f: func() -> stream<u8>;", "`stream`"),
     ];

@@ -142,6 +142,12 @@ pub use mintage_macros::flags;
 ///   `async fn`, and `async fn call_f`.
 /// - `store`, for imports: `fn f(host: Access<T, Self>, ...) -> R` in the trait `HostWithStore<T>`;
 ///   see [`Access`](crate::Access).
+/// - `async | store`, which an `async func` of WIT always has. If it is imported, the host
+///   implements `async fn f(accessor: &Accessor<T, Self>, ...) -> R` in the trait
+///   `HostWithStore<T>`, and calls go on together; see [`Accessor`](crate::Accessor). So do
+///   destructors with these flags. Another imported function is asynchronous and gets an `Access`.
+///   An exported function is called by `async fn call_f(&self, &Accessor<T, D>, ...) -> Result<R>`,
+///   with parameters by value, in [`run_concurrent`](crate::Store::run_concurrent).
 /// - `trappable`, for imports: `f` returns a `Result`, whose error ends the guest's call.
 /// - `tracing`: each call is a span of the crate `tracing` at the level `TRACE`. Imports have
 ///   events for arguments and result. The host's crate depends on `tracing`.
@@ -185,6 +191,5 @@ pub use mintage_macros::flags;
 /// - `crate: path` or `wasmtime_crate: path`: the path of this crate, where it is not a dependency
 ///   under any name.
 ///
-/// Functions that are `async` in WIT, streams, futures, and `async | store` for exported functions
-/// and destructors are not supported yet. They are errors that name the file and line.
+/// Streams and futures are not supported yet. They are errors that name the file and line.
 pub use mintage_macros::bindgen;

@@ -3,6 +3,7 @@
 use mintage::{Component, Engine, HasSelf, Linker, Resource, ResourceTable, Result, Store};
 
 mod asynchronous;
+mod concurrent;
 mod options;
 mod tracing;
 
