@@ -6,6 +6,8 @@
 //! | `func.rs` | [`Func`], [`TypedFunc`]: the host calls a guest |
 //! | `host.rs` | host functions: a guest calls the host |
 //! | `queued.rs` | calls of guests that go on together |
+//! | `handle.rs` | such calls, as their callers hold them; their cancellation |
+//! | `outcome.rs` | where the event loop leaves their results |
 //! | `concurrent.rs` | host functions that go on while guests do |
 //! | `caller.rs` | [`Caller`]: the memory of the guest that calls |
 //! | `reexport.rs` | the host calls a host function that a component exports again |
@@ -21,7 +23,9 @@ mod compatible;
 )]
 mod concurrent;
 mod func;
+mod handle;
 mod host;
+mod outcome;
 mod protocol;
 mod queued;
 mod reexport;
@@ -30,8 +34,8 @@ pub use block_on::block_on;
 pub use caller::Caller;
 pub(crate) use concurrent::{DynamicConcurrentHost, TypedConcurrentHost};
 pub use func::{Func, TypedFunc};
+pub use handle::{FuncCallConcurrent, TypedFuncCallConcurrent};
 pub(crate) use host::{
     DynamicAsyncHost, DynamicHost, HostFunction, ResolvedImport, TypedAsyncHost, TypedHost,
 };
-pub use queued::{FuncCallConcurrent, TypedFuncCallConcurrent};
 pub(crate) use reexport::{Reexport, Reexports};

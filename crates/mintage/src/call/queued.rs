@@ -1,8 +1,8 @@
 //! Calls of guests that go on together: `call_concurrent`.
 
-use super::func::{
-    DynamicCall, Func, FuncCallee, TypedFunc, lift_result, lower_params, set_result,
-};
+use super::func::{DynamicCall, Func, FuncCallee, TypedFunc, lift_result, lower_params};
+use super::handle::{BegunCall, FuncCallConcurrent, TypedFuncCallConcurrent};
+use super::outcome::{Outcome, Teller};
 use super::protocol::{Call, CallAbi};
 use crate::abi::{
     ComponentNamedList, InterfaceType, Lift, LiftContext, LiftSource, Lower, LowerContext,
@@ -10,91 +10,9 @@ use crate::abi::{
 };
 use crate::concurrent::AsAccessor;
 use crate::error::{Error, Result, ensure};
-use crate::store::{CallScope, LIFT_WORDS, QueuedCall, StoreInner};
+use crate::store::{CallEnd, CallScope, LIFT_WORDS, QueuedCall, StoreInner};
 use crate::{AsContextMut, Trap, Val};
 use mintage_environ::LiftId;
-use std::future::poll_fn;
-use std::marker::PhantomData;
-use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
-
-/// A call that [`Func::start_call_concurrent`] has begun, for [`Func::finish_call_concurrent`].
-/// Dropping it does not end the call.
-pub struct FuncCallConcurrent<'a, T> {
-    outcome: Arc<Outcome<Option<Val>>>,
-    results: &'a mut [Val],
-    store: PhantomData<fn(T)>,
-}
-
-/// A call that [`TypedFunc::start_call_concurrent`] has begun, for
-/// [`TypedFunc::finish_call_concurrent`]. Dropping it does not end the call.
-pub struct TypedFuncCallConcurrent<T, Params, Return> {
-    outcome: Arc<Outcome<Return>>,
-    types: PhantomData<fn(T, Params)>,
-}
-
-/// The place of a call's result, which the event loop and the caller share.
-struct Outcome<R>(Mutex<Ended<R>>);
-
-enum Ended<R> {
-    /// Not yet. The waker is the caller's, if that waits.
-    Not(Option<Waker>),
-    With(Result<R>),
-    Taken,
-}
-
-impl<R> Outcome<R> {
-    fn new() -> Arc<Self> {
-        Arc::new(Outcome(Mutex::new(Ended::Not(None))))
-    }
-
-    fn ended(&self) -> MutexGuard<'_, Ended<R>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the result. The waker that this replaces is the second part, since dropping one is
-    /// code of the host.
-    fn take(&self, waker: Waker) -> (Poll<Result<R>>, Option<Waker>) {
-        let mut ended = self.ended();
-        match mem::replace(&mut *ended, Ended::Taken) {
-            Ended::With(result) => (Poll::Ready(result), Some(waker)),
-            Ended::Not(old) => {
-                *ended = Ended::Not(Some(waker));
-                (Poll::Pending, old)
-            }
-            // Its future has finished.
-            Ended::Taken => (Poll::Pending, Some(waker)),
-        }
-    }
-
-    async fn wait(&self) -> Result<R> {
-        poll_fn(|cx| self.take(cx.waker().clone()).0).await
-    }
-}
-
-/// The event loop's side of an [`Outcome`]. The caller gets an error if it is dropped.
-struct Teller<R>(Option<Arc<Outcome<R>>>);
-
-impl<R> Teller<R> {
-    fn tell(mut self, result: Result<R>) {
-        self.set(result);
-    }
-
-    fn set(&mut self, result: Result<R>) {
-        let Some(outcome) = self.0.take() else { return };
-        let before = mem::replace(&mut *outcome.ended(), Ended::With(result));
-        if let Ended::Not(Some(waker)) = before {
-            waker.wake();
-        }
-    }
-}
-
-impl<R> Drop for Teller<R> {
-    fn drop(&mut self) {
-        self.set(Err(Trap::CannotEnterComponent.into()));
-    }
-}
 
 impl Func {
     /// Calls the function. Unlike with [`call_async`](Self::call_async), other calls can go on
@@ -102,7 +20,8 @@ impl Func {
     /// [`Store::run_concurrent`](crate::Store::run_concurrent), whose closure has the accessor.
     ///
     /// The call begins when the future is polled for the first time, and then belongs to the store:
-    /// if the future is dropped, the call goes on, and its result is lost.
+    /// if the future is dropped, the call goes on, and its result is lost. To keep it, or to cancel
+    /// the call, begin by [`start_call_concurrent`](Self::start_call_concurrent).
     ///
     /// A function whose type is not `async` has the store to itself while it runs.
     ///
@@ -124,8 +43,8 @@ impl Func {
         self.finish_call_concurrent(accessor, call).await
     }
 
-    /// Begins a call as [`call_concurrent`](Self::call_concurrent) does. The result is that of
-    /// [`finish_call_concurrent`](Self::finish_call_concurrent).
+    /// Begins a call as [`call_concurrent`](Self::call_concurrent) does. The value is a future
+    /// with its result, and can cancel it.
     ///
     /// # Errors
     ///
@@ -139,31 +58,13 @@ impl Func {
         let store = store.as_context_mut().0;
         let DynamicCall { abi, result } = self.check_dynamic(&store.opaque, params, results)?;
         let params = params.to_vec();
-        let outcome = self.start(
+        let call = self.start(
             store,
             abi,
             move |cx, ty, target| lower_params(&params, cx, ty, target),
             move |cx, _, source| lift_result(result, cx, source),
         )?;
-        Ok(FuncCallConcurrent {
-            outcome,
-            results,
-            store: PhantomData,
-        })
-    }
-
-    /// Waits for the result of a call.
-    ///
-    /// # Errors
-    ///
-    /// As [`call_concurrent`](Self::call_concurrent).
-    pub async fn finish_call_concurrent<T: Send + 'static>(
-        self,
-        _accessor: impl AsAccessor<Data = T>,
-        call: FuncCallConcurrent<'_, T>,
-    ) -> Result<()> {
-        set_result(call.results, call.outcome.wait().await?);
-        Ok(())
+        Ok(FuncCallConcurrent::new(call, results))
     }
 
     /// Begins a call.
@@ -177,11 +78,12 @@ impl Func {
         lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>
         + Send
         + 'static,
-    ) -> Result<Arc<Outcome<R>>> {
+    ) -> Result<BegunCall<R>> {
         let instance = self.instance(&store.opaque)?;
         ensure!(!instance.entries.are_broken(), Trap::CannotEnterComponent);
         let outcome = Outcome::new();
-        let teller = Teller(Some(outcome.clone()));
+        let teller = Teller::new(outcome.clone());
+        let begun = |store, id| BegunCall { outcome, store, id };
         if let FuncCallee::Lift(target) = self.callee() {
             let resolved = instance.component.lift(target);
             if resolved.is_task {
@@ -194,17 +96,18 @@ impl Func {
                     result: None,
                     teller,
                 };
-                store.queue_call(self.instance_id(), target, borrows, Box::new(call))?;
-                return Ok(outcome);
+                let id = self.instance_id();
+                let id = store.queue_call(id, target, borrows, Box::new(call))?;
+                return Ok(begun(store.opaque.id, id));
             }
         }
-        store.queue_job(Box::new(move |store| {
+        let id = store.queue_job(Box::new(move |store| {
             Box::pin(async move {
                 let called = self.call_raw_async(store, abi, lower, lift);
-                teller.tell(called.await);
+                teller.tell(called.await.map(Some));
             })
         }));
-        Ok(outcome)
+        Ok(begun(store.opaque.id, id))
     }
 }
 
@@ -242,7 +145,7 @@ where
         mut store: impl AsContextMut<Data = T>,
         params: Params,
     ) -> Result<TypedFuncCallConcurrent<T, Params, Return>> {
-        let outcome = self.func().start(
+        let call = self.func().start(
             store.as_context_mut().0,
             const {
                 CallAbi {
@@ -253,23 +156,7 @@ where
             move |cx, ty, target| target.lower(cx, ty, &params),
             |cx, ty, source| source.lift(cx, ty),
         )?;
-        Ok(TypedFuncCallConcurrent {
-            outcome,
-            types: PhantomData,
-        })
-    }
-
-    /// Waits for the result of a call.
-    ///
-    /// # Errors
-    ///
-    /// As [`Func::call_concurrent`].
-    pub async fn finish_call_concurrent<T: Send + 'static>(
-        self,
-        _accessor: impl AsAccessor<Data = T>,
-        call: TypedFuncCallConcurrent<T, Params, Return>,
-    ) -> Result<Return> {
-        call.outcome.wait().await
+        Ok(TypedFuncCallConcurrent::new(call))
     }
 }
 
@@ -328,11 +215,11 @@ where
         call.finish(scope.store)
     }
 
-    fn end(mut self: Box<Self>, result: Result<()>) {
-        let result = result.and_then(|()| {
-            let result = self.result.take();
-            result.ok_or_else(|| Trap::CannotEnterComponent.into())
+    fn end(mut self: Box<Self>, end: Result<CallEnd>) {
+        self.teller.tell(match end {
+            Ok(CallEnd::Returned) => Ok(self.result.take()),
+            Ok(CallEnd::Cancelled) => Ok(None),
+            Err(error) => Err(error),
         });
-        self.teller.tell(result);
     }
 }

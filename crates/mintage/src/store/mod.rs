@@ -79,7 +79,7 @@ pub use limits::{ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimits
 pub(crate) use linked::{Destructor, LinkedImports};
 pub(crate) use polled::{NotPolled, with_polled};
 pub(crate) use scope::CallScope;
-pub(crate) use tasks::{HostTaskId, QueuedCall, Running};
+pub(crate) use tasks::{CallEnd, HostTaskId, QueuedCall, QueuedCallId, Running};
 pub(crate) use waiting::with_context;
 pub(crate) use waiting::{HostRest, HostResult, Waiting, cannot_wait};
 pub use watch::InterruptWatch;

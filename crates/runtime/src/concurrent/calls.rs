@@ -89,6 +89,7 @@ unsafe fn call_task(
             threads: 0,
             returning: None,
             is_exclusive: !info.is_async || info.callback.is_some(),
+            is_cancelled: false,
             tag: 0,
         };
         let (task, thread) = state.add_task(task, Start::Task)?;
@@ -190,6 +191,7 @@ pub(super) fn resolve(data: &InstanceData, task: Key, end: SubtaskState) -> Resu
     with(data, |state| {
         let Task { origin, caller, .. } = state.tasks[task];
         state.tasks[task].state = TaskState::Resolved;
+        state.tasks[task].is_cancelled = end != SubtaskState::Returned;
         match caller {
             Caller::Nobody => {}
             Caller::Host => state.returned.push_back(task),
@@ -365,6 +367,7 @@ pub fn enter_task(data: &InstanceData, domain: DomainId) -> Result<u32, Failed> 
             threads: 0,
             returning: None,
             is_exclusive: false,
+            is_cancelled: false,
             tag: 0,
         };
         let (_, thread) = state.add_task(task, Start::Nothing)?;
@@ -457,7 +460,7 @@ fn begin_cancel(
     })
 }
 
-/// Asks a task to end (`request_cancellation`), and lets threads of its component instance run.
+/// Asks a task to end, and lets threads of its component instance run.
 ///
 /// # Safety
 ///
@@ -470,14 +473,8 @@ unsafe fn cancel(
     poll: &mut Poll<'_>,
 ) -> Result<Step, Failed> {
     let (domain, turns) = with(data, |state| {
-        let Task {
-            domain, implicit, ..
-        } = state.tasks[task];
-        state.tasks[task].state = TaskState::PendingCancel;
-        if let Some(thread) = implicit {
-            state.enqueue(thread);
-        }
-        (domain, state.queued())
+        state.request_cancel(task);
+        (state.tasks[task].domain, state.queued())
     });
     // Each thread that is ready now gets a turn, unless the task ends before.
     for _ in 0..turns.max(1) {

@@ -32,6 +32,8 @@ pub enum Turn {
     Begins(u64),
     /// The task of the host with this number has its result.
     Returned(u64),
+    /// The task of the host with this number was cancelled, and has ended without a result.
+    Cancelled(u64),
     /// Threads are ready, and others should have a turn.
     Busy,
 }
@@ -77,6 +79,7 @@ impl HostTask {
                 threads: 0,
                 returning: None,
                 is_exclusive: !info.is_async || info.callback.is_some(),
+                is_cancelled: false,
                 tag,
             };
             let (task, thread) = state.add_task(task, Start::Task)?;
@@ -156,6 +159,33 @@ impl HostTask {
         });
     }
 
+    /// Asks the task to end. Returns whether it has ended at once, since it had not entered its
+    /// component instance. Otherwise the guest learns of it where it can, and
+    /// [`Turn::Cancelled`] or [`Turn::Returned`] says how the task has ended.
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new). The task has not entered, or it has begun.
+    pub unsafe fn request_cancel(self, instance: InstanceHandle) -> bool {
+        // SAFETY: as the caller promises.
+        let data = unsafe { instance.data() };
+        with(data, |state| {
+            match state.tasks.get(self.task).map(|task| task.state) {
+                Some(TaskState::Initial) => {
+                    state.stop_waiting(self.thread);
+                    state.threads.remove(self.thread);
+                    state.tasks.remove(self.task);
+                    true
+                }
+                Some(TaskState::Started) => {
+                    state.request_cancel(self.task);
+                    false
+                }
+                _ => false,
+            }
+        })
+    }
+
     /// Returns the words of the result: for a function that is lifted with `async`, the arguments
     /// of `task.return`, and else the function's core results.
     ///
@@ -194,7 +224,12 @@ impl HostTask {
             let task = &mut state.tasks[self.task];
             // Only the threads of the task are left, which end by themselves.
             task.caller = Caller::Nobody;
-            (task.returning.take(), task.origin, task.domain)
+            let (thread, origin, domain) = (task.returning.take(), task.origin, task.domain);
+            if task.threads == 0 {
+                // The last one has ended after `task.cancel`.
+                state.tasks.remove(self.task);
+            }
+            (thread, origin, domain)
         });
         let Some(thread) = thread else {
             return Ok(false);
@@ -246,13 +281,18 @@ impl InstanceHandle {
             }
             // The host takes a result before anything else runs that could change it.
             let (returned, next) = with(data, |state| {
-                let returned = state.returned.pop_front();
-                let tag = returned.map(|task| state.tasks[task].tag);
+                let returned = state.returned.pop_front().map(|task| {
+                    let task = &state.tasks[task];
+                    match task.is_cancelled {
+                        true => Turn::Cancelled(task.tag),
+                        false => Turn::Returned(task.tag),
+                    }
+                });
                 let next = || state.next_ready(None, None);
-                (tag, tag.is_none().then(next).flatten())
+                (returned, returned.is_none().then(next).flatten())
             });
-            if let Some(tag) = returned {
-                return Ok(Turn::Returned(tag));
+            if let Some(returned) = returned {
+                return Ok(returned);
             }
             let Some(thread) = next else {
                 return Ok(Turn::Idle);

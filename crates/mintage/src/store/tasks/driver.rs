@@ -1,7 +1,8 @@
 //! [`Driver`]: whoever polls a store, and its passes.
 
 use super::{
-    CallScope, Exclusive, Failure, Job, JobRun, LIFT_WORDS, PASSES, Phase, Queued, StoreInner,
+    CallEnd, CallScope, Exclusive, Failure, Job, JobRun, LIFT_WORDS, PASSES, Phase, Queued,
+    StoreInner,
 };
 use crate::Trap;
 use crate::engine::wake::InterruptTarget;
@@ -137,7 +138,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
             // It was polled just now.
             return Ok(Pass::Blocked);
         }
-        if let Some(job) = self.store.host.concurrency.jobs.pop_front() {
+        if let Some((_, job)) = self.store.host.concurrency.jobs.pop_front() {
             self.start_job(job.into_inner());
             return Ok(Pass::Progress);
         }
@@ -217,6 +218,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
         match self.leave(entered, turned) {
             Some(Turn::Begins(tag)) => self.begins(tag as usize, cx),
             Some(Turn::Returned(tag)) => self.returned(tag as usize, cx),
+            Some(Turn::Cancelled(tag)) => self.cancelled(tag as usize, cx),
             _ => {}
         }
     }
@@ -373,6 +375,35 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
         }
     }
 
+    /// Ends a call that was cancelled, and lets the task go on.
+    fn cancelled(&mut self, tag: usize, cx: &mut Context<'_>) {
+        let call = &mut self.store.host.concurrency.calls[tag];
+        let (id, task) = (call.instance, call.task);
+        let Some(Queued {
+            call: queued,
+            scope,
+        }) = call.queued.take()
+        else {
+            // The host cancels only what it has queued.
+            return;
+        };
+        let queued = queued.into_inner();
+        let mut scope = CallScope::from_parts(self.store, scope);
+        match scope.exit() {
+            Ok(()) => {
+                scope.leave_task();
+                drop(scope);
+                // SAFETY: as in `turn`.
+                self.run(id, |handle, host| unsafe { task.finish(handle, cx, host) });
+                queued.end(Ok(CallEnd::Cancelled));
+            }
+            Err(error) => {
+                drop(scope);
+                queued.end(Err(error));
+            }
+        }
+    }
+
     /// Takes the result of a call, unless its owner does, and lets the task go on.
     fn returned(&mut self, tag: usize, cx: &mut Context<'_>) {
         let call = &mut self.store.host.concurrency.calls[tag];
@@ -400,7 +431,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
                 drop(scope);
                 // SAFETY: as in `turn`.
                 self.run(id, |handle, host| unsafe { task.finish(handle, cx, host) });
-                queued.end(Ok(()));
+                queued.end(Ok(CallEnd::Returned));
             }
             Err(error) => {
                 drop(scope);

@@ -49,9 +49,27 @@ pub(crate) struct Concurrency<T: 'static> {
     pub(super) calls: Slab<GuestCall<T>>,
     /// Those that have not tried to begin.
     starting: VecDeque<usize>,
-    /// Calls that have the whole store once they begin.
-    jobs: VecDeque<Exclusive<Job<T>>>,
+    /// Calls that have the whole store once they begin, by their number.
+    jobs: VecDeque<(u64, Exclusive<Job<T>>)>,
     failures: VecDeque<Failure>,
+    /// The number of calls that were queued so far.
+    queued: u64,
+}
+
+/// The name of a call that was queued. It never names another one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueuedCallId {
+    /// Its place, if it is a task.
+    tag: Option<usize>,
+    number: u64,
+}
+
+/// How a call has ended that has not failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallEnd {
+    Returned,
+    /// It was cancelled, and has no result.
+    Cancelled,
 }
 
 impl<T: 'static> Default for Concurrency<T> {
@@ -61,6 +79,7 @@ impl<T: 'static> Default for Concurrency<T> {
             starting: VecDeque::new(),
             jobs: VecDeque::new(),
             failures: VecDeque::new(),
+            queued: 0,
         }
     }
 }
@@ -109,6 +128,8 @@ pub(super) struct GuestCall<T: 'static> {
     phase: Phase,
     /// The steps of the call, unless a future that has the store takes them.
     queued: Option<Queued<T>>,
+    /// Its number among those that were queued, if it was; they begin with 1.
+    number: u64,
 }
 
 struct Queued<T: 'static> {
@@ -137,7 +158,7 @@ pub(crate) trait QueuedCall<T: 'static>: Send {
     fn lift(&mut self, scope: &mut CallScope<'_, T>, words: &mut [u64; LIFT_WORDS]) -> Result<()>;
 
     /// Tells whoever has called how the call has ended.
-    fn end(self: Box<Self>, result: Result<()>);
+    fn end(self: Box<Self>, result: Result<CallEnd>);
 }
 
 /// How far a call has come.
@@ -177,10 +198,10 @@ impl<T: 'static> StoreInner<T> {
             return;
         };
         let reason = format!("the instance was stopped: {error:#}");
-        self.end_call(first, error);
+        self.end_call(first, Err(error));
         for tag in calls {
             let error = Error::from(Trap::CannotEnterComponent);
-            self.end_call(tag, error.context(reason.clone()));
+            self.end_call(tag, Err(error.context(reason.clone())));
         }
     }
 
@@ -189,10 +210,8 @@ impl<T: 'static> StoreInner<T> {
         self.break_instance(id);
         for tag in self.calls_of(id) {
             let error = Error::from(Trap::CannotEnterComponent);
-            self.end_call(
-                tag,
-                error.context("another call of the instance was stopped"),
-            );
+            let error = error.context("another call of the instance was stopped");
+            self.end_call(tag, Err(error));
         }
     }
 
@@ -200,7 +219,7 @@ impl<T: 'static> StoreInner<T> {
     fn end_all(&mut self, id: StoreInstanceId, reason: Trap) {
         self.break_instance(id);
         for tag in self.calls_of(id) {
-            self.end_call(tag, reason.into());
+            self.end_call(tag, Err(reason.into()));
         }
     }
 
@@ -230,21 +249,21 @@ impl<T: 'static> StoreInner<T> {
         }
     }
 
-    /// Ends a call of an instance that was stopped, with an error.
-    fn end_call(&mut self, tag: usize, error: Error) {
+    /// Ends a call that the event loop makes, or fails another one.
+    fn end_call(&mut self, tag: usize, end: Result<CallEnd>) {
         let call = &mut self.host.concurrency.calls[tag];
         let Some(Queued {
             call: queued,
             scope,
         }) = call.queued.take()
         else {
-            call.phase = Phase::Failed(Some(error));
+            call.phase = Phase::Failed(end.err());
             return;
         };
         let mut scope = CallScope::from_parts(self, scope);
         scope.leave_task();
         drop(scope);
-        queued.into_inner().end(Err(error));
+        queued.into_inner().end(end);
     }
 
     /// Adds a call that the event loop makes.
@@ -258,21 +277,56 @@ impl<T: 'static> StoreInner<T> {
         lift: LiftId,
         borrows: bool,
         call: Box<dyn QueuedCall<T>>,
-    ) -> Result<()> {
+    ) -> Result<QueuedCallId> {
         let mut scope = CallScope::new(self, instance, borrows);
         let tag = scope.new_task(lift)?;
         let (store, scope) = scope.into_parts();
-        store.host.concurrency.calls[tag].queued = Some(Queued {
+        let concurrency = &mut store.host.concurrency;
+        concurrency.queued += 1;
+        let number = concurrency.queued;
+        let queued = &mut concurrency.calls[tag];
+        queued.number = number;
+        queued.queued = Some(Queued {
             call: Exclusive::new(call),
             scope,
         });
-        store.host.concurrency.starting.push_back(tag);
-        Ok(())
+        concurrency.starting.push_back(tag);
+        Ok(QueuedCallId {
+            tag: Some(tag),
+            number,
+        })
     }
 
     /// Adds a call that has the whole store once the event loop makes it.
-    pub fn queue_job(&mut self, job: Job<T>) {
-        self.host.concurrency.jobs.push_back(Exclusive::new(job));
+    pub fn queue_job(&mut self, job: Job<T>) -> QueuedCallId {
+        let concurrency = &mut self.host.concurrency;
+        concurrency.queued += 1;
+        let number = concurrency.queued;
+        concurrency.jobs.push_back((number, Exclusive::new(job)));
+        QueuedCallId { tag: None, number }
+    }
+
+    /// Asks for the end of a call that was queued, unless it has ended. Returns the steps of one
+    /// that has the whole store, if it has not begun: the caller drops them.
+    pub fn cancel_call(&mut self, id: QueuedCallId) -> Option<Exclusive<Job<T>>> {
+        let QueuedCallId { tag, number } = id;
+        let concurrency = &mut self.host.concurrency;
+        let Some(tag) = tag else {
+            let mut jobs = concurrency.jobs.iter();
+            let at = jobs.position(|(other, _)| *other == number)?;
+            return concurrency.jobs.remove(at).map(|(_, job)| job);
+        };
+        let call = concurrency.calls.get(tag);
+        let call = call.filter(|call| call.number == number)?;
+        // A call that has entered begins before anything else uses the store.
+        if let Phase::New | Phase::AtGate | Phase::Running = call.phase {
+            // SAFETY: the instance is in the store, which is borrowed exclusively.
+            let has_ended = unsafe { call.task.request_cancel(call.handle) };
+            if has_ended {
+                self.end_call(tag, Ok(CallEnd::Cancelled));
+            }
+        }
+        None
     }
 
     /// Adds a future of the host, which is polled by the event loop.

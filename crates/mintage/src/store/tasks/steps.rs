@@ -30,6 +30,7 @@ impl<T: 'static> CallScope<'_, T> {
             instance: self.instance,
             phase: Phase::New,
             queued: None,
+            number: 0,
         });
         self.hold_task(tag);
         Ok(tag)

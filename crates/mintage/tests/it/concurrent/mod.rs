@@ -3,12 +3,14 @@
 //!
 //! ```text
 //! guest       the guest of these tests, and what its host function waits for
-//! calls       calls that go on together, cancellation, values
+//! calls       calls that go on together, cancellation by guests, values
+//! cancel      calls that the host cancels or gives up
 //! failures    errors, traps, panics, deadlines, limits
 //! host        tasks of the host, accessors, dropped futures
 //! ```
 
 mod calls;
+mod cancel;
 mod failures;
 mod guest;
 mod host;

@@ -24,6 +24,8 @@ pub struct Task {
     pub returning: Option<Key>,
     /// Whether it excludes others of its component instance that do so, too.
     pub is_exclusive: bool,
+    /// Whether it was cancelled, and so has ended without a result.
+    pub is_cancelled: bool,
     /// The number by which the host knows the call, if it is the caller.
     pub tag: u64,
 }
@@ -269,6 +271,15 @@ impl<F> Concurrent<F> {
         Ok(())
     }
 
+    /// Asks a task to end (`request_cancellation`). Its thread goes on if it can learn of that.
+    pub fn request_cancel(&mut self, key: Key) {
+        let task = &mut self.tasks[key];
+        task.state = TaskState::PendingCancel;
+        if let Some(thread) = task.implicit {
+            self.enqueue(thread);
+        }
+    }
+
     /// Removes a task that has ended, unless the host still has to learn of it.
     fn end_task(&mut self, key: Key) {
         if self.tasks[key].caller != Caller::Host {
@@ -358,7 +369,7 @@ impl<F> Concurrent<F> {
     }
 
     /// Takes a thread out of the lists of what it has waited for.
-    pub(super) fn stop_waiting(&mut self, key: Key) {
+    pub fn stop_waiting(&mut self, key: Key) {
         let ThreadState::Waiting(condition) = self.threads[key].state else {
             return;
         };

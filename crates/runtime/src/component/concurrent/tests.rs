@@ -24,6 +24,7 @@ fn task(state: &mut State, is_exclusive: bool) -> Key {
         threads: 0,
         returning: None,
         is_exclusive,
+        is_cancelled: false,
         tag: 0,
     };
     state.add_task(task, Start::Task).unwrap().1
