@@ -68,8 +68,8 @@
 ;; }
 ;; == clif core[1]:f4
 ;; function u16777217:4(i64 vmctx, i32) -> i32 tail {
-;;     region0 = 0 "Table(table0)"
-;;     region1 = 1 "Sizes"
+;;     region0 = 0 "table"
+;;     region1 = 1 "sizes"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     gv2 = symbol colocated userextname0

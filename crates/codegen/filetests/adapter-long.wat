@@ -24,9 +24,9 @@
   (core instance $i (instantiate $m (with "" (instance (export "f" (func $f)))))))
 ;; == clif adapter[0]
 ;; function u83886080:0(i64 vmctx, i32, i32) tail {
-;;     region0 = 0 "Sizes"
-;;     region1 = 1 "Memory(mem1)"
-;;     region2 = 2 "Memory(mem0)"
+;;     region0 = 0 "sizes"
+;;     region1 = 1 "memory"
+;;     region2 = 2 "memory"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx, i32, i32, i32, i32) -> i32 tail

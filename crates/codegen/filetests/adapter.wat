@@ -28,9 +28,9 @@
   (func (export "run") (alias export $d "run")))
 ;; == clif adapter[0]
 ;; function u83886080:0(i64 vmctx, i32, i32, i32, i32) tail {
-;;     region0 = 0 "Sizes"
-;;     region1 = 1 "Memory(mem0)"
-;;     region2 = 2 "Memory(mem1)"
+;;     region0 = 0 "sizes"
+;;     region1 = 1 "memory"
+;;     region2 = 2 "memory"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx, i32, i32, i32, i32) -> i32 tail

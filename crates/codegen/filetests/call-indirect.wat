@@ -26,7 +26,7 @@
   (core instance $i (instantiate $m)))
 ;; == clif core[0]:f1
 ;; function u16777216:1(i64 vmctx, i32, i32) -> i32 tail {
-;;     region0 = 0 "Table(table0)"
+;;     region0 = 0 "table"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     gv2 = symbol colocated userextname0

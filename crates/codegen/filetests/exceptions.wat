@@ -26,7 +26,7 @@
   (core instance (instantiate $M)))
 ;; == clif core[0]:f1
 ;; function u16777216:1(i64 vmctx, i32, i64) -> i32 tail {
-;;     region0 = 0 "Objects"
+;;     region0 = 0 "objects"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx, i32, i64) tail

@@ -126,7 +126,7 @@
 ;; }
 ;; == clif core[0]:f0
 ;; function u16777216:0(i64 vmctx, i64, i32, i32, i32) tail {
-;;     region0 = 0 "Objects"
+;;     region0 = 0 "objects"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx, i64, i64, i64, i64) tail

@@ -17,8 +17,8 @@
   (core instance $i (instantiate $m)))
 ;; == clif core[0]:f0
 ;; function u16777216:0(i64 vmctx, i32, i32) tail {
-;;     region0 = 0 "Fuel"
-;;     region1 = 1 "Sizes"
+;;     region0 = 0 "fuel"
+;;     region1 = 1 "sizes"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx) preserve_all
@@ -72,8 +72,8 @@
 ;; }
 ;; == clif core[0]:f1
 ;; function u16777216:1(i64 vmctx, i64, i64) tail {
-;;     region0 = 0 "Fuel"
-;;     region1 = 1 "Sizes"
+;;     region0 = 0 "fuel"
+;;     region1 = 1 "sizes"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx) preserve_all

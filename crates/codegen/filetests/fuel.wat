@@ -19,7 +19,7 @@
   (core instance $i (instantiate $m)))
 ;; == clif core[0]:f0
 ;; function u16777216:0(i64 vmctx, i32) tail {
-;;     region0 = 0 "Fuel"
+;;     region0 = 0 "fuel"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx) preserve_all

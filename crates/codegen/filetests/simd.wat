@@ -28,8 +28,8 @@
   (core instance $i (instantiate $m)))
 ;; == clif core[0]:f0
 ;; function u16777216:0(i64 vmctx, i32) -> i32 tail {
-;;     region0 = 0 "Memory(mem0)"
-;;     region1 = 1 "Global(global0)"
+;;     region0 = 0 "memory"
+;;     region1 = 1 "global"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     const0 = 0x00000000000000000000000000000000

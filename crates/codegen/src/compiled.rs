@@ -1,6 +1,7 @@
 //! The result of compiling one function: plain data, ready to be placed and linked.
 
 use mintage_environ::{CatchSite, FuncKey, StackMap, Trap};
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ pub struct Relocation {
 
 /// The way in which a relocation's value is computed and written. `P` is the offset of the patched
 /// bytes. It and `target` are counted from the start of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RelocationKind {
     /// 4 bytes, little endian: `target + addend - P`, which must fit `i32`.
     PcRelative4,

@@ -6,11 +6,13 @@ use crate::compiled::CompiledFunction;
 use crate::emit::{Effort, Input, Workspace};
 use crate::isa;
 use crate::output;
+use crate::reuse::FunctionCache;
 use crate::translate::{self, Stacks};
+use crate::unbound::UnboundFunction;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cranelift_codegen::CodegenError;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::isa::{Builder, OwnedTargetIsa};
+use cranelift_codegen::isa::{Builder, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{Configurable, Flags};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
@@ -26,6 +28,7 @@ pub struct Compiler {
     least_effort: OwnedTargetIsa,
     tunables: Tunables,
     function_values: usize,
+    cache: Option<FunctionCache>,
 }
 
 /// The default limit on the values of one function, counting operands that are copied to calls and
@@ -66,12 +69,18 @@ impl Compiler {
             least_effort,
             tunables: tunables.clone(),
             function_values: FUNCTION_VALUES,
+            cache: None,
         })
     }
 
     /// Sets the limit on the values of one function, in place of [`FUNCTION_VALUES`].
     pub fn limit_function_values(&mut self, most: usize) {
         self.function_values = most;
+    }
+
+    /// Takes machine code from `cache` where it has it, and keeps the rest there.
+    pub fn reuse(&mut self, cache: FunctionCache) {
+        self.cache = Some(cache);
     }
 
     /// Returns the target that generated code runs on. It is part of an artifact and is compared at
@@ -159,27 +168,45 @@ impl Compiler {
             .context("internal error: the result has no text")
     }
 
-    /// Generates machine code from the CLIF in the workspace.
+    /// Returns the machine code of the CLIF in the workspace.
     fn finish(&self, key: FuncKey, workspace: &mut Workspace) -> Result<CompiledFunction> {
-        let context = &mut workspace.context;
         let isa = match workspace.effort {
             Effort::Full => &self.isa,
             Effort::Least => &self.least_effort,
         };
-        if let Err(error) = context.compile(&**isa, &mut ControlPlane::default()) {
-            return Err(codegen_error(error.inner));
-        }
-        let Some(compiled) = context.take_compiled_code() else {
-            bail!("internal error: the code generator returned no code")
+        let address_map = self.tunables.address_map;
+        let Some(cache) = &self.cache else {
+            let function = generate(&**isa, address_map, workspace)?;
+            return function.bind(key, &workspace.context.func);
         };
-        output::copy_out(
-            key,
-            &compiled,
-            &context.func,
-            &*self.isa,
-            self.tunables.address_map,
-        )
+        let func = &workspace.context.func;
+        // Before optimization, which changes the function.
+        let digest = cache.digest(&**isa, func, &[u8::from(address_map)]);
+        if let Some(function) = cache.get(&digest)
+            && let Ok(function) = function.bind(key, func)
+        {
+            return Ok(function);
+        }
+        let function = generate(&**isa, address_map, workspace)?;
+        cache.insert(&digest, &function);
+        function.bind(key, &workspace.context.func)
     }
+}
+
+/// Generates machine code from the CLIF in the workspace.
+fn generate(
+    isa: &dyn TargetIsa,
+    address_map: bool,
+    workspace: &mut Workspace,
+) -> Result<UnboundFunction> {
+    let context = &mut workspace.context;
+    if let Err(error) = context.compile(isa, &mut ControlPlane::default()) {
+        return Err(codegen_error(error.inner));
+    }
+    let Some(compiled) = context.take_compiled_code() else {
+        bail!("internal error: the code generator returned no code")
+    };
+    output::copy_out(&compiled, &context.func, isa, address_map)
 }
 
 fn settings(tunables: &Tunables, effort: Effort) -> Result<Flags> {

@@ -14,6 +14,7 @@ use cranelift_codegen::isa::{Builder, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::Flags;
 use cranelift_frontend::FuncInstBuilder;
 use mintage_environ::{Target, Trap, unsupported};
+use std::hash::{Hash, Hasher};
 use target_lexicon::Architecture;
 
 /// The convention of calls between wasm functions. It allows tail calls.
@@ -92,6 +93,13 @@ pub(crate) fn code_generator(processor: &Builder, flags: Flags) -> Result<OwnedT
         }
     }
     Ok(isa)
+}
+
+/// Hashes the processor and the settings that machine code is generated for.
+pub(crate) fn hash(isa: &dyn TargetIsa, state: &mut impl Hasher) {
+    isa.triple().hash(state);
+    isa.flags().hash(state);
+    isa.isa_flags_hash_key().hash(state);
 }
 
 /// Returns the target that code for `isa` runs on.

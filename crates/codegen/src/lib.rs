@@ -23,8 +23,10 @@
 //! builtin     abi emit                                      trampolines of the runtime's builtins
 //! canon       abi emit metering                             functions of the Canonical ABI
 //! translate   abi canon emit isa metering                   core functions
-//! output      abi compiled isa                              from Cranelift's result to `compiled`
-//! compiler    builtin canon compiled emit isa output translate    the way from a key to code
+//! unbound     abi compiled                                  code before its names are bound
+//! output      isa unbound                                   from Cranelift's result to `unbound`
+//! reuse       isa unbound                                   code that was generated before
+//! compiler    builtin canon compiled emit isa output reuse translate unbound    from a key to code
 //! ```
 //!
 //! Architecture invariants: this is the only crate that names Cranelift, and its interface shows
@@ -44,7 +46,10 @@ mod filetests;
 mod isa;
 mod metering;
 mod output;
+mod reuse;
 mod translate;
+mod unbound;
 
 pub use compiled::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};
 pub use compiler::{Compiler, FUNCTION_VALUES, Scratch};
+pub use reuse::{CacheStore, FunctionCache};

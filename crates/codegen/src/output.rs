@@ -1,10 +1,11 @@
-//! From the form in which Cranelift returns a compiled function to [`CompiledFunction`].
+//! From the form in which Cranelift returns a compiled function to [`UnboundFunction`].
 
-use crate::abi;
-use crate::compiled::{CompiledFunction, Relocation, RelocationTarget};
 use crate::isa;
+use crate::unbound::{NO_LOCATION, UnboundFunction, UnboundRelocation};
 use anyhow::{Context as _, Result, bail};
-use cranelift_codegen::ir::{ExternalName, Function, SourceLoc, TrapCode, UserStackMap};
+use cranelift_codegen::ir::{
+    ExternalName, Function, SourceLoc, TrapCode, UserExternalName, UserStackMap,
+};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{
     CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
@@ -26,14 +27,13 @@ use std::sync::Arc;
 /// When the code has a reference that a linker of position-independent text cannot resolve. That is
 /// an internal error, because no instruction that this crate emits needs such a reference.
 pub(crate) fn copy_out(
-    key: FuncKey,
     compiled: &CompiledCode,
     func: &Function,
     isa: &dyn TargetIsa,
     address_map: bool,
-) -> Result<CompiledFunction> {
+) -> Result<UnboundFunction> {
     let buffer = &compiled.buffer;
-    let relocations = buffer.relocs().iter().map(|reloc| relocation(reloc, func));
+    let relocations = buffer.relocs().iter().map(relocation);
     let mut relocations = relocations.collect::<Result<Vec<_>>>()?;
     relocations.sort_by_key(|relocation| relocation.offset);
     let traps = buffer
@@ -65,17 +65,19 @@ pub(crate) fn copy_out(
     } else {
         Vec::new()
     };
-    Ok(CompiledFunction {
-        key,
+    let check_in = FuncKey::Builtin(Builtin::CheckIn);
+    let check_in = UserExternalName::new(check_in.namespace(), check_in.index());
+    let names = func.params.user_named_funcs();
+    let check_in = names.iter().find(|(_, name)| **name == check_in);
+    let check_ins = relocations
+        .iter()
+        .filter(|call| check_in.is_some_and(|(name, _)| call.name == name.as_u32()));
+    let check_ins: Vec<u32> = check_ins.map(|call| call.offset).collect();
+    let (starts, edges) = (&compiled.bb_starts, &compiled.bb_edges);
+    Ok(UnboundFunction {
         code,
         alignment: buffer.alignment.max(isa::function_alignment(isa)),
-        loops: {
-            let check_in = RelocationTarget::Func(FuncKey::Builtin(Builtin::CheckIn));
-            let check_ins = relocations.iter().filter(|call| call.target == check_in);
-            let check_ins: Vec<u32> = check_ins.map(|call| call.offset).collect();
-            let (starts, edges) = (&compiled.bb_starts, &compiled.bb_edges);
-            loops(starts, edges, &check_ins, buffer.total_size())
-        },
+        loops: loops(starts, edges, &check_ins, buffer.total_size()),
         relocations,
         traps,
         catches,
@@ -175,7 +177,7 @@ fn catch_site(
     })
 }
 
-fn relocation(reloc: &FinalizedMachReloc, func: &Function) -> Result<Relocation> {
+fn relocation(reloc: &FinalizedMachReloc) -> Result<UnboundRelocation> {
     let Some(kind) = isa::relocation_kind(reloc.kind) else {
         bail!(
             "internal error: unexpected relocation {} at offset {:#x} of the code",
@@ -183,19 +185,17 @@ fn relocation(reloc: &FinalizedMachReloc, func: &Function) -> Result<Relocation>
             reloc.offset
         )
     };
-    let target = match &reloc.target {
-        FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
-            abi::relocation_target(&func.params.user_named_funcs()[*name])?
-        }
+    let name = match &reloc.target {
+        FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => name.as_u32(),
         other => bail!(
             "internal error: unexpected reference to {other:?} at offset {:#x} of the code",
             reloc.offset
         ),
     };
-    Ok(Relocation {
+    Ok(UnboundRelocation {
         offset: reloc.offset,
         kind,
-        target,
+        name,
         addend: reloc.addend,
     })
 }
@@ -214,16 +214,20 @@ fn trap(code: TrapCode) -> Result<Trap> {
     })
 }
 
-/// Converts ranges with gaps to a list in which each entry holds up to the next one. The first
-/// entry is for the prologue, and has the location `start` of the function.
+/// Converts ranges with gaps to a list in which each entry holds up to the next one, and locations
+/// to distances from `start`, the location of the function. The first entry is for the prologue,
+/// and has that location.
 fn addresses(start: SourceLoc, ranges: &[MachSrcLoc<Final>], code_size: u32) -> Vec<(u32, u32)> {
-    const NONE: u32 = u32::MAX;
     let mut list: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
     let mut push = |offset: u32, location: u32| {
         if list.last().is_some_and(|&(last, _)| last == offset) {
             list.pop();
         }
-        let before = list.last().map_or(NONE, |&(_, location)| location);
+        let location = match location {
+            NO_LOCATION => NO_LOCATION,
+            location => location.wrapping_sub(start.bits()),
+        };
+        let before = list.last().map_or(NO_LOCATION, |&(_, location)| location);
         if before != location {
             list.push((offset, location));
         }
@@ -235,7 +239,7 @@ fn addresses(start: SourceLoc, ranges: &[MachSrcLoc<Final>], code_size: u32) -> 
         // The first byte is the function's own, whatever instruction it belongs to.
         push(range.start.max(1), range.loc.bits());
         if range.end < code_size {
-            push(range.end, NONE);
+            push(range.end, NO_LOCATION);
         }
     }
     list
@@ -285,13 +289,13 @@ mod tests {
             range(30, 40, 103),
         ];
         let expected = [
-            (0, 90),
-            (4, 100),
-            (12, 101),
+            (0, 0),
+            (4, 10),
+            (12, 11),
             (14, u32::MAX),
-            (20, 102),
+            (20, 12),
             (24, u32::MAX),
-            (30, 103),
+            (30, 13),
         ];
         let start = SourceLoc::new(90);
         assert_eq!(addresses(start, &ranges, 40), expected);

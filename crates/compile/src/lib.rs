@@ -29,6 +29,7 @@ mod write;
 
 pub use describe::{describe, interface};
 pub use limits::CompileLimits;
+pub use mintage_codegen::{CacheStore, FunctionCache};
 pub use mintage_program::{Part, SuppliedModule, compose, supply, wrap};
 pub use progress::{NoProgress, Phase, Progress};
 
@@ -45,6 +46,8 @@ use std::time::Instant;
 pub struct Options {
     /// Whether to write ELF symbols, for `objdump`, `gdb` and `perf`.
     pub symbols: bool,
+    /// Machine code of functions that were compiled before.
+    pub functions: Option<FunctionCache>,
     /// Limits of the time and memory that compiling takes.
     pub limits: CompileLimits,
 }
@@ -81,6 +84,9 @@ pub fn compile_with(
 ) -> Result<Vec<u8>> {
     let mut compiler = Compiler::new(tunables)?;
     compiler.limit_function_values(options.limits.most_function_values());
+    if let Some(functions) = &options.functions {
+        compiler.reuse(functions.clone());
+    }
     let spent = Spent::new(&options.limits);
     let timed = Timed {
         progress,

@@ -80,10 +80,11 @@ pub use component::{Component, ComponentExportIndex, ExportLookup, ResourcesRequ
 pub use concurrent::{Access, Accessor, AccessorTask, AsAccessor, HasData, HasSelf, JoinHandle};
 #[cfg(feature = "cache")]
 pub use engine::{Cache, CacheConfig, CacheStats};
+#[cfg(feature = "compiler")]
+pub use engine::{CacheStore, FunctionStore};
 pub use engine::{
-    CacheStore, Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy,
-    PoolingAllocationConfig, ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails,
-    WasmFeatures,
+    Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
+    ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails, WasmFeatures,
 };
 pub use engine::{Config, Engine, EngineWeak, OptLevel, PoolConfig, Precompiled, process_id};
 pub use error::{ArtifactFault, Error, ErrorKind, FrameInfo, FrameSymbol, LimitKind, LinkError};

@@ -31,6 +31,20 @@ pub(crate) enum Region {
     Objects,
 }
 
+impl Region {
+    fn kind(self) -> &'static str {
+        match self {
+            Region::Memory(_) => "memory",
+            Region::Table(_) => "table",
+            Region::Global(_) | Region::OtherGlobals => "global",
+            Region::Sizes => "sizes",
+            Region::Fuel => "fuel",
+            Region::HeapWords => "heap words",
+            Region::Objects => "objects",
+        }
+    }
+}
+
 /// The number of globals in a function that have a region of their own. Each region costs the code
 /// generator some work in every block.
 const MAX_GLOBAL_REGIONS: usize = 64;
@@ -141,7 +155,8 @@ impl Declarations {
         *self.regions.entry(region).or_insert_with(|| {
             func.dfg.alias_regions.insert(AliasRegionData {
                 user_id: next,
-                description: format!("{region:?}").into(),
+                // Numbers of the program would make equal functions differ.
+                description: region.kind().into(),
             })
         })
     }

@@ -4,6 +4,7 @@ use super::Declarations;
 use crate::abi;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::Context;
+use cranelift_codegen::entity::PrimaryMap;
 use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_frontend::FunctionBuilderContext;
@@ -71,6 +72,8 @@ impl Workspace {
     /// Forgets the last function, and starts the function `key`.
     pub fn start(&mut self, key: FuncKey) {
         self.context.clear();
+        // `clear` forgets these, which would make equal functions differ.
+        self.context.func.dfg.exception_tables = PrimaryMap::new();
         self.context.func.name = UserFuncName::User(abi::external_name(key));
         self.declarations.clear();
         self.effort = Effort::Full;

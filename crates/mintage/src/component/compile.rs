@@ -203,6 +203,7 @@ impl Engine {
         let tunables = &self.config().tunables;
         let options = mintage_compile::Options {
             limits: self.config().compile_limits.clone(),
+            functions: self.config().functions.clone(),
             ..*options
         };
         let compile = || mintage_compile::compile_with(&binary, tunables, &options, progress);

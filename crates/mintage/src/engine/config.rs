@@ -2,6 +2,8 @@
 
 use super::compatible::{Caps, Refused, WasmBacktraceDetails};
 use crate::error::{Result, ensure};
+#[cfg(feature = "compiler")]
+use mintage_compile::FunctionCache;
 pub use mintage_environ::OptLevel;
 use mintage_environ::{Feature, Features, Tunables};
 pub use mintage_runtime::PoolConfig;
@@ -44,6 +46,8 @@ pub struct Config {
     pub(crate) epochs: bool,
     #[cfg(feature = "compiler")]
     pub(crate) compiles: bool,
+    #[cfg(feature = "compiler")]
+    pub(crate) functions: Option<FunctionCache>,
     #[cfg(feature = "cache")]
     pub(crate) cache: Option<super::Cache>,
     /// Limits of all stores.
@@ -70,6 +74,8 @@ impl Default for Config {
             epochs: false,
             #[cfg(feature = "compiler")]
             compiles: true,
+            #[cfg(feature = "compiler")]
+            functions: None,
             #[cfg(feature = "cache")]
             cache: None,
             caps: None,

@@ -7,6 +7,8 @@ mod compatible;
 mod compilers;
 mod config;
 mod epochs;
+#[cfg(feature = "compiler")]
+mod functions;
 mod precompiled;
 mod process;
 pub(crate) mod timer;
@@ -17,11 +19,12 @@ mod weak;
 pub use cache::{Cache, CacheConfig, CacheStats};
 pub(crate) use compatible::Caps;
 pub use compatible::{
-    CacheStore, Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy,
-    PoolingAllocationConfig, ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails,
-    WasmFeatures,
+    Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
+    ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails, WasmFeatures,
 };
 pub use config::{Config, OptLevel, PoolConfig};
+#[cfg(feature = "compiler")]
+pub use functions::{CacheStore, FunctionStore};
 pub use precompiled::Precompiled;
 pub use process::process_id;
 pub use weak::EngineWeak;

@@ -26,6 +26,7 @@ mod guards;
 mod hooks;
 mod hostile_tasks;
 mod in_place;
+mod incremental;
 mod interrupt;
 mod isolation;
 mod limit_errors;

@@ -2,19 +2,7 @@
 
 use super::{Collector, Config, ModuleVersionStrategy, RegallocAlgorithm};
 use crate::error::Result;
-use std::borrow::Cow;
-use std::fmt::Debug;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-
-/// A store of compiled functions; see [`Config::enable_incremental_compilation`].
-pub trait CacheStore: Send + Sync + Debug {
-    /// Returns the value of a key.
-    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>>;
-
-    /// Sets the value of a key. Returns whether it was stored.
-    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool;
-}
 
 /// Defines setters without effect: the name of each, the type of its value, and the reason.
 macro_rules! ignored {
@@ -100,18 +88,6 @@ ignored! { Config:
 
 /// More settings without effect, for hosts that port from Wasmtime.
 impl Config {
-    /// Has no effect. A component is compiled as a whole, whatever was compiled before.
-    ///
-    /// # Errors
-    ///
-    /// Never.
-    pub fn enable_incremental_compilation(
-        &mut self,
-        _cache: Arc<dyn CacheStore>,
-    ) -> Result<&mut Self> {
-        Ok(self)
-    }
-
     /// Has no effect. An artifact loads only in the version of the engine that has made it.
     ///
     /// # Errors
@@ -155,19 +131,6 @@ pub mod tests {
         RegallocAlgorithm: RegallocAlgorithm::SinglePass, RegallocAlgorithm::Backtracking;
     }
 
-    #[derive(Debug)]
-    struct NoStore;
-
-    impl CacheStore for NoStore {
-        fn get(&self, _key: &[u8]) -> Option<Cow<'_, [u8]>> {
-            None
-        }
-
-        fn insert(&self, _key: &[u8], _value: Vec<u8>) -> bool {
-            false
-        }
-    }
-
     #[test]
     fn settings_without_effect_change_nothing() {
         let before = format!("{:?}", Config::new());
@@ -176,8 +139,6 @@ pub mod tests {
             set_ignored(&mut config, on);
             let version = ModuleVersionStrategy::Custom("mine".into());
             config.module_version(version).unwrap();
-            let store = Arc::new(NoStore);
-            config.enable_incremental_compilation(store).unwrap();
             assert_eq!(format!("{config:?}"), before);
             Engine::new(&config).unwrap();
         }

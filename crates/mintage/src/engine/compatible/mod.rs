@@ -14,7 +14,6 @@ mod features;
 mod pooling;
 
 pub use features::WasmFeatures;
-pub use ignored::CacheStore;
 pub(crate) use pooling::Caps;
 pub use pooling::{InstanceAllocationStrategy, PoolingAllocationConfig};
 

@@ -1,0 +1,211 @@
+//! `Config::enable_incremental_compilation`: what is compiled once, and what a store cannot change.
+
+use mintage::{CacheStore, Config, Engine, FunctionStore};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// Functions with loops, calls, traps, constants, jump tables, exceptions and references to objects
+/// in their frames. `$front` is text of functions before all others, `$data` the data.
+fn component(front: &str, data: &str) -> String {
+    format!(
+        r#"(component
+            (core module $M
+                (type $pair (struct (field (mut i32)) (field (ref null $pair))))
+                (tag $bad (param i32))
+                (memory 1)
+                (data (i32.const 8) "{data}")
+                {front}
+                (func $sum (param $n i32) (result i32) (local $sum i32)
+                    (loop $more
+                        (local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.get $n))))
+                        (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+                    (i32.div_s (local.get $sum) (i32.load (i32.const 100))))
+                (func $choose (param $n i32) (result f64)
+                    (block $a (block $b (block $c (block $d
+                        (br_table $a $b $c $d (local.get $n)))
+                        (return (f64.const 1.5)))
+                        (return (f64.const 2.5)))
+                        (return (f64.const 3.5)))
+                    (f64.const 4.5))
+                (func $throw (param i32) (throw $bad (local.get 0)))
+                (func $catch (param i32) (result i32)
+                    (block $h (result i32)
+                        (try_table (catch $bad $h) (call $throw (local.get 0)))
+                        (i32.const 0)))
+                (func (export "all") (param i32) (result i32) (local $a (ref null $pair))
+                    (local.set $a (struct.new $pair (i32.const 30) (ref.null $pair)))
+                    (local.set $a (struct.new $pair (i32.const 4) (local.get $a)))
+                    (drop (call $choose (local.get 0)))
+                    (drop (call $catch (local.get 0)))
+                    (drop (call $sum (local.get 0)))
+                    (drop (memory.grow (i32.const 1)))
+                    (struct.get $pair 0 (local.get $a))))
+            (core instance $m (instantiate $M))
+            (func (export "all") (param "n" u32) (result u32) (canon lift (core func $m "all"))))"#
+    )
+}
+
+fn with_store(config: &Config, store: &Arc<impl CacheStore + 'static>) -> Engine {
+    let mut config = config.clone();
+    config
+        .enable_incremental_compilation(store.clone())
+        .unwrap();
+    Engine::new(&config).unwrap()
+}
+
+fn configs() -> Vec<Config> {
+    let mut configs = vec![Config::new(); 3];
+    configs[1].interruptible(true).consume_fuel(true);
+    configs[2].generate_address_map(false);
+    configs
+}
+
+#[test]
+fn other_data_compile_nothing() {
+    for config in configs() {
+        let store = Arc::new(FunctionStore::new(1 << 20));
+        let engine = with_store(&config, &store);
+        let plain = Engine::new(&config).unwrap();
+        let mut compiled = 0;
+        for data in ["first", "second", "something longer"] {
+            let text = component("", data);
+            let artifact = engine.precompile_component(text.as_bytes()).unwrap();
+            assert!(artifact == plain.precompile_component(text.as_bytes()).unwrap());
+            if compiled == 0 {
+                compiled = store.misses();
+                assert!(compiled >= 5, "{compiled}");
+            }
+            assert_eq!(store.misses(), compiled, "{data}");
+        }
+    }
+}
+
+/// Other functions have other numbers, places and callees then. Functions that nobody calls are not
+/// compiled at all.
+#[test]
+fn a_function_more_compiles_that_function() {
+    for config in configs() {
+        let store = Arc::new(FunctionStore::new(1 << 20));
+        let engine = with_store(&config, &store);
+        let plain = Engine::new(&config).unwrap();
+        for (front, compiled) in [
+            ("", None),
+            (
+                "(func (export \"new\") (param i64) (drop (local.get 0)))",
+                Some(0),
+            ),
+            (
+                // Itself, and the entry to functions of its type.
+                "(func $new (drop (call $sum (i32.const 77)))) (start $new)",
+                Some(2),
+            ),
+        ] {
+            let text = component(front, "data");
+            let before = store.misses();
+            let artifact = engine.precompile_component(text.as_bytes()).unwrap();
+            assert!(artifact == plain.precompile_component(text.as_bytes()).unwrap());
+            if let Some(compiled) = compiled {
+                assert_eq!(store.misses() - before, compiled, "{front}");
+            }
+        }
+    }
+}
+
+/// What an [`Untrusted`] store does to entries.
+type Damage = fn(&[u8], &HashMap<Vec<u8>, Vec<u8>>) -> Vec<u8>;
+
+/// A store that returns something else than it was given.
+struct Untrusted {
+    entries: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    damage: Damage,
+}
+
+impl std::fmt::Debug for Untrusted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Untrusted")
+    }
+}
+
+impl CacheStore for Untrusted {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let entries = self.entries.lock().unwrap();
+        entries
+            .contains_key(key)
+            .then(|| (self.damage)(key, &entries).into())
+    }
+
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        self.entries.lock().unwrap().insert(key.into(), value);
+        true
+    }
+}
+
+#[test]
+fn what_a_store_makes_up_is_not_used() {
+    let damages: [(&str, Damage); 6] = [
+        ("nothing", |_, _| Vec::new()),
+        ("short", |_, _| vec![0; 31]),
+        ("another function", |key, entries| {
+            let other = entries.iter().find(|(other, _)| *other != key);
+            other.unwrap().1.clone()
+        }),
+        ("cut", |key, entries| {
+            let entry = &entries[key];
+            entry[..entry.len() - 1].into()
+        }),
+        ("longer", |key, entries| [&entries[key][..], &[0]].concat()),
+        ("one bit", |key, entries| {
+            let mut entry = entries[key].clone();
+            let at = usize::from(key[0]) * 7 % entry.len();
+            entry[at] ^= 1 << (key[1] % 8);
+            entry
+        }),
+    ];
+    let text = component("", "data");
+    let expected = Engine::default()
+        .precompile_component(text.as_bytes())
+        .unwrap();
+    for (name, damage) in damages {
+        let store = Arc::new(Untrusted {
+            entries: Mutex::default(),
+            damage,
+        });
+        let engine = with_store(&Config::new(), &store);
+        for _ in 0..2 {
+            let artifact = engine.precompile_component(text.as_bytes()).unwrap();
+            assert!(artifact == expected, "{name}");
+        }
+    }
+}
+
+/// Entries of another secret are not used either.
+#[test]
+fn configurations_do_not_share_entries() {
+    let store = Arc::new(FunctionStore::new(1 << 20));
+    let text = component("", "data");
+    with_store(&Config::new(), &store)
+        .precompile_component(text.as_bytes())
+        .unwrap();
+    let compiled = store.misses();
+    with_store(&Config::new(), &store)
+        .precompile_component(text.as_bytes())
+        .unwrap();
+    assert_eq!((store.hits(), store.misses()), (0, 2 * compiled));
+}
+
+#[test]
+fn a_store_keeps_what_was_used_last() {
+    let store = FunctionStore::new(10_000);
+    let value = |number: u8| vec![number; 900];
+    for number in 0..100 {
+        assert!(store.insert(&[number], value(number)));
+        assert!(store.size() <= 10_000, "{}", store.size());
+        assert_eq!(store.get(&[0]).as_deref(), Some(&value(0)[..]), "{number}");
+    }
+    assert_eq!(store.get(&[99]).as_deref(), Some(&value(99)[..]));
+    assert_eq!(store.get(&[50]), None);
+    assert!(!store.insert(&[1], vec![0; 9_000]), "too large");
+    assert!(store.insert(&[99], vec![7]), "replaced");
+    assert_eq!(store.get(&[99]).as_deref(), Some(&[7][..]));
+}
