@@ -78,6 +78,7 @@ pub use call::{Caller, Func, FuncCallConcurrent, TypedFunc, TypedFuncCallConcurr
 pub use component::CodeBuilder;
 pub use component::{Component, ComponentExportIndex, ExportLookup, ResourcesRequired};
 pub use concurrent::{Access, Accessor, AccessorTask, AsAccessor, HasData, HasSelf, JoinHandle};
+pub use engine::process_id;
 #[cfg(feature = "cache")]
 pub use engine::{Cache, CacheConfig, CacheStats};
 #[cfg(feature = "compiler")]
@@ -86,7 +87,7 @@ pub use engine::{
     Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
     ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails, WasmFeatures,
 };
-pub use engine::{Config, Engine, EngineWeak, OptLevel, PoolConfig, Precompiled, process_id};
+pub use engine::{Config, Engine, EngineMetrics, EngineWeak, OptLevel, PoolConfig, Precompiled};
 pub use error::{ArtifactFault, Error, ErrorKind, FrameInfo, FrameSymbol, LimitKind, LinkError};
 pub use error::{Module, Result, ToMintageResult, ToWasmtimeResult, UnmetImport, WasmBacktrace};
 pub use instance::{Instance, InstancePre};

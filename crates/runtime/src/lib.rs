@@ -60,13 +60,13 @@ pub use entry::{
     Backtrace, Frame, HostCall, HostOutcome, Stopped, SuspendableCall, TrapReport, backtrace, call,
     call_confined, prepare_thread,
 };
-pub use fiber::{Stack, StackPool};
+pub use fiber::{Stack, StackMetrics, StackPool};
 pub use instance::{
     CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostFuture, HostHooks,
     HostTable, Instance, InstanceHandle, LaterPermit, Limiter, Limits, Permit, StoreState,
     StoreWords, Verdict,
 };
 pub use instantiate::{Initializers, instantiate, run_initializers};
-pub use pool::{Pool, PoolConfig};
+pub use pool::{Pool, PoolConfig, PoolMetrics};
 pub use slab::{Image, touch_pages};
 pub use sys::process::id as process_id;

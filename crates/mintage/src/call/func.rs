@@ -454,9 +454,12 @@ fn call_within<T, R>(
         scratch: None,
         trapped: false,
     };
-    call.begin(&mut scope, lower)?;
-    call.enter(scope.store)?;
-    call.end(&mut scope, lift)
+    let begun = call.begin(&mut scope, lower);
+    begun.map_err(|error| scope.stopped(error))?;
+    let returned = call.enter(scope.store);
+    returned.map_err(|error| scope.stopped(error))?;
+    let ended = call.end(&mut scope, lift);
+    ended.map_err(|error| scope.stopped(error))
 }
 
 impl Call<'_, LiftId> {
@@ -492,6 +495,25 @@ impl Call<'_, LiftId> {
         scope.leave();
         Ok(result)
     }
+
+    /// The steps of a call of a function whose type is `async`.
+    async fn run_task<T: Send, R>(
+        &mut self,
+        scope: &mut CallScope<'_, T>,
+        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
+        lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
+    ) -> Result<R> {
+        scope.new_task(self.target)?;
+        scope.enter_task().await?;
+        self.lower_params(scope.store, lower)?;
+        scope.run_task(self.words).await?;
+        let result = self.lift_results(scope.store, lift)?;
+        scope.exit()?;
+        self.finish(scope.store)?;
+        scope.finish_task().await?;
+        scope.leave_task();
+        Ok(result)
+    }
 }
 
 /// The steps of a call of a guest as [`call_within`] takes them. The guest may be suspended.
@@ -511,12 +533,15 @@ async fn call_within_async<T: Send, R>(
         scratch: None,
         trapped: false,
     };
-    call.begin(&mut scope, lower)?;
+    let begun = call.begin(&mut scope, lower);
+    begun.map_err(|error| scope.stopped(error))?;
     let store = &mut *scope.store;
-    store
+    let returned = store
         .call_lift_async(call.instance, callee, call.words)
-        .await?;
-    call.end(&mut scope, lift)
+        .await;
+    returned.map_err(|error| scope.stopped(error))?;
+    let ended = call.end(&mut scope, lift);
+    ended.map_err(|error| scope.stopped(error))
 }
 
 /// The steps of a call of a function whose type is `async`. It is a task, which may go on after it
@@ -537,16 +562,8 @@ async fn call_task<T: Send, R>(
         scratch: None,
         trapped: false,
     };
-    scope.new_task(callee)?;
-    scope.enter_task().await?;
-    call.lower_params(scope.store, lower)?;
-    scope.run_task(call.words).await?;
-    let result = call.lift_results(scope.store, lift)?;
-    scope.exit()?;
-    call.finish(scope.store)?;
-    scope.finish_task().await?;
-    scope.leave_task();
-    Ok(result)
+    let ended = call.run_task(&mut scope, lower, lift).await;
+    ended.map_err(|error| scope.stopped(error))
 }
 
 /// Lowers parameters one by one, so that an error can name the parameter.

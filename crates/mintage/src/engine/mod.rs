@@ -9,6 +9,7 @@ mod config;
 mod epochs;
 #[cfg(feature = "compiler")]
 mod functions;
+mod metrics;
 mod precompiled;
 mod process;
 pub(crate) mod timer;
@@ -25,6 +26,7 @@ pub use compatible::{
 pub use config::{Config, OptLevel, PoolConfig};
 #[cfg(feature = "compiler")]
 pub use functions::{CacheStore, FunctionStore};
+pub use metrics::EngineMetrics;
 pub use precompiled::Precompiled;
 pub use process::process_id;
 pub use weak::EngineWeak;
@@ -37,6 +39,7 @@ pub(crate) use compilers::Compilers;
 pub(crate) use epochs::EpochDeadline;
 use mintage_runtime::{Pool, StackPool};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The settings, the pool of memory for instances, and the threads that compile: everything that
 /// components and stores share. An engine is cheap to clone, and all clones are the same engine.
@@ -84,6 +87,8 @@ struct EngineInner {
     epochs: Option<Arc<Epochs>>,
     pool: Arc<Pool>,
     stacks: Arc<StackPool>,
+    /// The calls that ended by a trap.
+    traps: AtomicU64,
     #[cfg(feature = "compiler")]
     compilers: Compilers,
 }
@@ -99,6 +104,7 @@ impl Default for Engine {
                 config,
                 timer: Timer::default(),
                 epochs: None,
+                traps: AtomicU64::new(0),
                 #[cfg(feature = "compiler")]
                 compilers: Compilers::Shared,
             }),
@@ -122,6 +128,7 @@ impl Engine {
             epochs: config.epochs.then(Epochs::new),
             pool: Pool::new(&config.pool),
             stacks: config.stacks(),
+            traps: AtomicU64::new(0),
             config,
         };
         Ok(Engine {
@@ -153,6 +160,12 @@ impl Engine {
     /// Makes the epoch deadline of a new store, if the engine has epochs.
     pub(crate) fn enlist_epoch_deadline(&self) -> Option<EpochDeadline> {
         self.inner.epochs.as_ref().map(Epochs::enlist)
+    }
+
+    /// Counts a call that ended by a trap.
+    #[cold]
+    pub(crate) fn count_trap(&self) {
+        self.inner.traps.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the timer that watches the deadlines of all stores.

@@ -42,7 +42,7 @@ type Key = (Instant, u64);
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Signalled when the earliest deadline has become earlier, or the thread is to end.
+    /// Signalled when a deadline is earlier than the thread wakes, or the thread is to end.
     changed: Condvar,
 }
 
@@ -53,6 +53,11 @@ struct State {
     deadlines: BTreeMap<Key, InterruptTarget>,
     /// The number of the next deadline.
     next: u64,
+    /// When the thread wakes by itself; `None` if it waits without an end. It may be earlier than
+    /// all deadlines, when those that the thread waited for were taken back. So a server whose
+    /// deadlines seldom pass wakes the thread once for each time that they allow, and not for each
+    /// deadline.
+    wakes_at: Option<Instant>,
     ended: bool,
 }
 
@@ -69,14 +74,14 @@ impl Timer {
         let key = (at, state.next);
         state.next += 1;
         state.deadlines.insert(key, target);
-        if state
-            .deadlines
-            .first_key_value()
-            .is_some_and(|(&first, _)| first == key)
-        {
-            shared.changed.notify_one();
+        let wakes_too_late = state.wakes_at.is_none_or(|wakes_at| at < wakes_at);
+        if wakes_too_late {
+            state.wakes_at = Some(at);
         }
         drop(state);
+        if wakes_too_late {
+            shared.changed.notify_one();
+        }
         Ok(Deadline {
             process,
             shared,
@@ -118,6 +123,7 @@ impl Shared {
         while !state.ended {
             let first = state.deadlines.first_key_value().map(|(&(at, _), _)| at);
             let left = first.map(|at| at.saturating_duration_since(Instant::now()));
+            state.wakes_at = first;
             state = match left {
                 None => self
                     .changed
@@ -224,6 +230,20 @@ mod tests {
         assert_eq!(words[3].load(Ordering::Relaxed), 0);
         assert_eq!(words[0].load(Ordering::Relaxed), 0);
         assert_eq!(timer.shared().unwrap().1.lock().deadlines.len(), 1);
+    }
+
+    #[test]
+    fn a_deadline_passes_after_an_earlier_one_was_taken_back() {
+        let timer = Timer::default();
+        let words: [Arc<AtomicU64>; 2] = Default::default();
+        let target = |i: usize| InterruptTarget::new(words[i].clone());
+        let now = Instant::now();
+        let sooner = timer.watch(now + Duration::from_millis(20), target(0));
+        drop(sooner);
+        // The thread still wakes for the one that was taken back, and then waits for this one.
+        let _later = timer.watch(now + Duration::from_millis(60), target(1));
+        assert!(is_set_within(&words[1], Duration::from_secs(20)));
+        assert_eq!(words[0].load(Ordering::Relaxed), 0);
     }
 
     /// Drops a timer when it is woken.

@@ -252,9 +252,9 @@ impl<T: 'static> StoreInner<T> {
                 let mut scope = CallScope::new(self, instance, false);
                 scope.enter();
                 let words = &mut [u64::from(rep)];
-                scope.store.call_core(instance, domain, destructor, words)?;
-                scope.leave();
-                Ok(())
+                let destroyed = scope.store.call_core(instance, domain, destructor, words);
+                scope.end(&destroyed);
+                destroyed
             }
             None => Ok(()),
         }
@@ -282,15 +282,15 @@ impl<T: 'static> StoreInner<T> {
                 let words = &mut [u64::from(rep)];
                 let store = &mut *scope.store;
                 let imports = store.opaque.instances[instance].runtime.imports();
-                match store.may_suspend(imports, HostCalls::ALL) {
+                let destroyed = match store.may_suspend(imports, HostCalls::ALL) {
                     true => {
                         let called = store.call_core_async(instance, domain, destructor, words);
-                        called.await?;
+                        called.await
                     }
-                    false => store.call_core(instance, domain, destructor, words)?,
-                }
-                scope.leave();
-                Ok(())
+                    false => store.call_core(instance, domain, destructor, words),
+                };
+                scope.end(&destroyed);
+                destroyed
             }
             None => Ok(()),
         }

@@ -1,7 +1,8 @@
 //! [`CallScope`]: what ends with a call, however it ends.
 
 use super::{LendingCall, StoreInner, StoreOpaque};
-use crate::error::{Result, handle_trap};
+use crate::Trap;
+use crate::error::{Error, Result, handle_trap};
 use crate::types::StoreInstanceId;
 use mintage_environ::CallId;
 use std::mem::ManuallyDrop;
@@ -135,8 +136,24 @@ impl<'s, T: 'static> CallScope<'s, T> {
 
     /// Ends the scope of a call that has entered the instance and has no borrows, by how it ended.
     pub fn end(mut self, result: &Result<()>) {
-        if result.is_ok() {
-            self.leave();
+        match result {
+            Ok(()) => self.leave(),
+            Err(error) => self.count(error),
+        }
+    }
+
+    /// Counts the trap that has stopped a call, and passes on the error.
+    #[cold]
+    pub fn stopped(&self, error: Error) -> Error {
+        if matches!(self.hold, Hold::Entered | Hold::Task(_)) {
+            self.count(&error);
+        }
+        error
+    }
+
+    fn count(&self, error: &Error) {
+        if error.downcast_ref::<Trap>().is_some() {
+            self.store.opaque.engine.count_trap();
         }
     }
 

@@ -34,6 +34,7 @@ mod limits;
 mod linking;
 mod lookup;
 mod memory64;
+mod metrics;
 mod modules;
 mod objects;
 mod paths;

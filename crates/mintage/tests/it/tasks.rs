@@ -155,13 +155,16 @@ fn tasks_that_cannot_go_on_end_with_an_error() {
         ("nothing", Trap::NoTaskResult),
         ("unknown", Trap::UnsupportedCallbackCode),
     ] {
-        let (mut store, instance) = guest(&Engine::default());
+        let engine = Engine::default();
+        let (mut store, instance) = guest(&engine);
         assert_eq!(trap_of(&mut store, &instance, name), trap, "{name}");
         assert_eq!(
             trap_of(&mut store, &instance, name),
             Trap::CannotEnterComponent,
             "{name}"
         );
+        // The second call has not entered the instance.
+        assert_eq!(engine.metrics().traps, 1, "{name}");
     }
 }
 
@@ -188,6 +191,7 @@ fn a_task_that_is_dropped_gives_its_stack_back() {
             let mut call = pin!(shout.call_async(&mut store, ("hello",)));
             let mut cx = Context::from_waker(Waker::noop());
             assert!(call.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(engine.metrics().stacks_in_use, 1);
         }
         assert_eq!(
             trap_of(&mut store, &instance, "nothing"),

@@ -77,6 +77,15 @@ struct Region {
     _mappings: SlabMappings,
 }
 
+/// The numbers of stacks of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct StackMetrics {
+    /// Stacks of calls under way.
+    pub in_use: usize,
+    /// Mapped stacks without a call.
+    pub idle: usize,
+}
+
 /// A stack. Dropping it gives it back to its pool.
 pub struct Stack {
     pool: Arc<StackPool>,
@@ -107,6 +116,15 @@ impl StackPool {
     /// Returns the number of stacks in use.
     pub fn in_use(&self) -> usize {
         self.lock().in_use
+    }
+
+    /// Returns the numbers of stacks at the moment.
+    pub fn metrics(&self) -> StackMetrics {
+        let state = self.lock();
+        StackMetrics {
+            in_use: state.in_use,
+            idle: state.warm.len() + state.cold.len(),
+        }
     }
 
     /// Returns a stack.

@@ -1,5 +1,6 @@
 //! [`Cleaner`]: the thread that resets slabs in the background.
 
+use super::shelf::Returned;
 use super::{PooledSlab, Shelf, lock};
 use crate::sys;
 use std::collections::VecDeque;
@@ -22,7 +23,7 @@ impl Dirty {
     /// Resets the slab and puts it on the shelf, or unmaps it if that fails.
     pub fn clean(self) {
         if let Some(slab) = self.slab.reset(&self.shelf) {
-            self.shelf.put_in(self.list, slab);
+            self.shelf.put_in(self.list, slab, Returned::Reset);
         }
     }
 }
@@ -106,6 +107,12 @@ impl Cleaner {
         let was_busy = queue.busy > 0;
         self.shared.wait_while_busy(queue);
         was_busy
+    }
+
+    /// Returns the number of slabs that wait or are being reset.
+    pub fn waiting(&self) -> usize {
+        let queue = lock(&self.shared.queue);
+        queue.waiting.len() + queue.busy
     }
 
     /// Unmaps what waits of this shelf, and waits until no slab is being reset. Afterwards no one

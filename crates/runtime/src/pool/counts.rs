@@ -10,6 +10,28 @@ pub struct Counts {
     /// The number of loaded components.
     pub components: usize,
     pub slabs: SlabTotals,
+    /// The slabs that were mapped so far.
+    pub mapped: u64,
+    /// What the shelves of components that are gone have counted.
+    pub history: History,
+}
+
+/// What shelves have counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Idle slabs that were taken.
+    pub taken: u64,
+    /// Slabs that came back reset.
+    pub resets: u64,
+}
+
+impl History {
+    pub fn plus(self, other: History) -> History {
+        History {
+            taken: self.taken + other.taken,
+            resets: self.resets + other.resets,
+        }
+    }
 }
 
 /// The totals of a number of slabs.

@@ -32,7 +32,7 @@ use crate::sys::pagemap::Pagemap;
 use anyhow::Error;
 use claim::Claim;
 use cleaner::Cleaner;
-use counts::{Counts, PoolLimit, SlabTotals, Usage};
+use counts::{Counts, History, PoolLimit, SlabTotals, Usage};
 use mintage_environ::{ByteSize, limit};
 use std::cmp::Reverse;
 use std::mem;
@@ -57,6 +57,29 @@ pub struct Pool {
     /// recent.
     clock: AtomicU64,
     cleaner: cleaner::CleanerCell,
+}
+
+/// What a pool has at a moment, and what it has done so far.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolMetrics {
+    /// Loaded components.
+    pub components: usize,
+    /// Slabs in use.
+    pub live: usize,
+    /// Slabs on shelves.
+    pub idle: usize,
+    /// Slabs that wait to be reset in the background.
+    pub waiting: usize,
+    /// Slabs that were taken for an instance so far.
+    pub created: u64,
+    /// Slabs that were reset so far and kept.
+    pub resets: u64,
+    /// Bytes of address space of all slabs.
+    pub address_space: u64,
+    /// Mappings of all slabs, as reserved.
+    pub mappings: usize,
+    /// Bytes that slabs kept in memory at their last reset, page tables included.
+    pub resident: usize,
 }
 
 impl Pool {
@@ -114,8 +137,35 @@ impl Pool {
         lock(&self.counts).components += 1;
     }
 
-    fn unregister(&self) {
-        lock(&self.counts).components -= 1;
+    fn unregister(&self, history: History) {
+        let mut counts = lock(&self.counts);
+        counts.components -= 1;
+        counts.history = counts.history.plus(history);
+    }
+
+    /// Returns what the pool has at the moment. Other threads go on meanwhile, so the numbers may be
+    /// some instances apart from each other.
+    pub fn metrics(&self) -> PoolMetrics {
+        let shelves = lock(&self.shelves).clone();
+        let shelves = shelves.iter().filter_map(Weak::upgrade);
+        let (idle, history) = shelves.fold((0, History::default()), |(idle, history), shelf| {
+            (idle + shelf.idle(), history.plus(shelf.history()))
+        });
+        let cleaner = self.cleaner.existing();
+        let waiting = cleaner.map_or(0, |cleaner| cleaner.waiting());
+        let counts = *lock(&self.counts);
+        let history = history.plus(counts.history);
+        PoolMetrics {
+            components: counts.components,
+            live: counts.slabs.slabs.saturating_sub(idle + waiting),
+            idle,
+            waiting,
+            created: counts.mapped + history.taken,
+            resets: history.resets,
+            address_space: counts.slabs.address_space,
+            mappings: counts.slabs.mappings,
+            resident: self.resident.load(Ordering::Relaxed),
+        }
     }
 
     /// Counts another slab of a component, which takes `address_space` bytes and at most `mappings`
@@ -178,6 +228,7 @@ impl Pool {
         mappings: SlabMappings,
     ) -> Claim {
         counts.slabs = counts.slabs.plus(more);
+        counts.mapped += 1;
         usage.set(usage.taken().plus(more));
         Claim::new(self.clone(), usage.clone(), more.address_space, mappings)
     }

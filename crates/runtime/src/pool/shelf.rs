@@ -1,7 +1,7 @@
 //! [`Shelf`]: the idle slabs of one component.
 
 use super::cleaner::Dirty;
-use super::counts::Usage;
+use super::counts::{History, Usage};
 use super::{Pool, PooledSlab, Written, lock};
 use crate::slab::Image;
 use crate::sys::mappings;
@@ -37,6 +37,11 @@ struct List {
     slabs: Mutex<Vec<PooledSlab>>,
     /// Their number; changed under the lock.
     len: AtomicUsize,
+    /// The slabs that were taken since the component was loaded; changed under the lock, so that
+    /// counting takes no atomic operation.
+    taken: AtomicU64,
+    /// The slabs that came back reset since then; changed under the lock.
+    resets: AtomicU64,
 }
 
 impl List {
@@ -44,23 +49,41 @@ impl List {
         let mut slabs = lock(&self.slabs);
         let slab = slabs.pop();
         self.len.store(slabs.len(), Ordering::Relaxed);
+        if slab.is_some() {
+            add_locked(&self.taken, 1);
+        }
         slab
     }
 
     /// Adds a slab, or returns it if there are `limit`.
-    fn push(&self, slab: PooledSlab, limit: usize) -> Option<PooledSlab> {
+    fn push(&self, slab: PooledSlab, limit: usize, state: Returned) -> Option<PooledSlab> {
         let mut slabs = lock(&self.slabs);
         if slabs.len() >= limit.min(slabs.capacity()) {
             return Some(slab);
         }
         slabs.push(slab);
         self.len.store(slabs.len(), Ordering::Relaxed);
+        add_locked(&self.resets, u64::from(state == Returned::Reset));
         None
     }
 
     fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
+}
+
+/// Adds to a counter that is changed under a lock only.
+fn add_locked(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+}
+
+/// How a slab comes back to its shelf.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Returned {
+    /// No one has used it.
+    Unused,
+    /// It was reset after use.
+    Reset,
 }
 
 /// Returns the list that the current thread uses first.
@@ -86,7 +109,7 @@ impl Shelf {
                 slabs: Mutex::new(Vec::with_capacity(
                     pool.config.max_unused_warm_slots.min(MAX_ROOM),
                 )),
-                len: AtomicUsize::new(0),
+                ..List::default()
             }),
             usage: Arc::default(),
             last_used: AtomicU64::new(0),
@@ -112,6 +135,17 @@ impl Shelf {
     /// Returns about how many slabs there are.
     pub(super) fn idle(&self) -> usize {
         self.lists.iter().map(List::len).sum()
+    }
+
+    /// Returns what was counted since the component was loaded: slabs that were taken from the
+    /// shelf, and those that came back reset.
+    pub(super) fn history(&self) -> History {
+        self.lists
+            .iter()
+            .fold(History::default(), |sum, list| History {
+                taken: sum.taken + list.taken.load(Ordering::Relaxed),
+                resets: sum.resets + list.resets.load(Ordering::Relaxed),
+            })
     }
 
     /// Returns a slab with `image` in it. If `image` is `kept`, the image of the idle slabs, that
@@ -193,10 +227,10 @@ impl Shelf {
     /// Keeps a slab that is reset, or unmaps it if there are enough.
     #[inline]
     pub(super) fn put(&self, slab: PooledSlab) {
-        self.put_in(own_list(), slab);
+        self.put_in(own_list(), slab, Returned::Unused);
     }
 
-    pub(super) fn put_in(&self, list: usize, slab: PooledSlab) {
+    pub(super) fn put_in(&self, list: usize, slab: PooledSlab, state: Returned) {
         let list = &self.lists[list];
         let limit = self.pool.config.max_unused_warm_slots;
         // While this list has no more than its part, the others need not be counted.
@@ -204,7 +238,7 @@ impl Shelf {
             // Mappings of idle slabs are missing to the host and to other components.
             && mappings::slab_mappings() <= mappings::max_idle_mappings();
         let surplus = match fits {
-            true => list.push(slab, limit),
+            true => list.push(slab, limit, state),
             false => Some(slab),
         };
         // It is unmapped here, where no lock is held.
@@ -243,6 +277,6 @@ impl Shelf {
 
 impl Drop for Shelf {
     fn drop(&mut self) {
-        self.pool.unregister();
+        self.pool.unregister(self.history());
     }
 }
