@@ -23,6 +23,7 @@
 //! | `ctx` | [`WasiHttpCtx`], [`WasiHttpView`] |
 //! | `hooks` | [`WasiHttpHooks`] |
 //! | `p2` | `wasi:http` 0.2 |
+//! | `server` | a server whose requests are answered by guests, with the feature `server` |
 
 #![forbid(unsafe_code)]
 
@@ -37,6 +38,8 @@ mod hooks;
 pub mod io;
 mod options;
 pub mod p2;
+#[cfg(feature = "server")]
+pub mod server;
 
 pub use allow::{Destinations, ParseDestinationError};
 #[cfg(feature = "default-send-request")]

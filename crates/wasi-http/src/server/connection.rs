@@ -1,0 +1,396 @@
+//! One connection: which version of HTTP it speaks, and when its client takes too long.
+//!
+//! No request sets a timer. What a connection waits for and since when are a few words
+//! ([`ConnectionState`]), which the thread looks at from time to time.
+
+use super::body::ResponseBody;
+use super::config::{ServerConfig, Times};
+use super::service::ProxyService;
+use super::streams::{Progress, Streams};
+use crate::WasiHttpView;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// The most bytes of the head of a request. Beyond that, HTTP/1.1 is answered by the status 431.
+const MAX_HEAD: usize = 64 << 10;
+
+/// The most bytes of a response to one request that wait in a connection of HTTP/2.
+const MAX_SEND_BUFFER: usize = 128 << 10;
+
+/// The first bytes of a connection of HTTP/2 that no request of HTTP/1.1 begins with.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0";
+
+/// The time of a thread in milliseconds, as of when its connections were last looked at. It is never
+/// 0, which stands for no time.
+#[derive(Debug)]
+pub(super) struct Clock {
+    start: Instant,
+    now: AtomicU64,
+}
+
+impl Clock {
+    pub fn new() -> Clock {
+        Clock {
+            start: Instant::now(),
+            now: AtomicU64::new(1),
+        }
+    }
+
+    /// Moves the clock to the present.
+    pub fn update(&self) -> u64 {
+        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.now.store(millis + 1, Relaxed);
+        millis + 1
+    }
+
+    fn now(&self) -> u64 {
+        self.now.load(Relaxed)
+    }
+}
+
+/// What a connection waits for. Only its own thread changes it.
+#[derive(Debug)]
+pub(super) struct ConnectionState {
+    clock: Arc<Clock>,
+    /// Requests whose responses are not at their end.
+    requests: AtomicUsize,
+    /// Since when there have been none.
+    idle_since: AtomicU64,
+    /// When the first byte of the next request came; 0 if none has come.
+    head_since: AtomicU64,
+    /// Since when the client has taken no bytes although there are some; 0 if there are none.
+    blocked_since: AtomicU64,
+    is_http2: AtomicBool,
+    /// How the connection is to end: [`OPEN`], [`CLOSING`] or [`CLOSED`].
+    end: AtomicU8,
+    /// The connection's task.
+    task: Mutex<Option<Waker>>,
+}
+
+const OPEN: u8 = 0;
+/// As soon as the requests under way are answered.
+const CLOSING: u8 = 1;
+/// At once.
+const CLOSED: u8 = 2;
+
+impl ConnectionState {
+    pub fn new(clock: Arc<Clock>) -> ConnectionState {
+        let now = clock.now();
+        ConnectionState {
+            clock,
+            requests: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(now),
+            head_since: AtomicU64::new(0),
+            blocked_since: AtomicU64::new(0),
+            is_http2: AtomicBool::new(false),
+            end: AtomicU8::new(OPEN),
+            task: Mutex::new(None),
+        }
+    }
+
+    /// Closes the connection if its client takes too long at the time `now`.
+    pub fn check(&self, now: u64, times: &Times) {
+        let passed = |since: &AtomicU64, time: Duration| {
+            let since = since.load(Relaxed);
+            since != 0 && u128::from(now.saturating_sub(since)) > time.as_millis()
+        };
+        let is_stuck = passed(&self.blocked_since, times.write);
+        if is_stuck {
+            return self.close(CLOSED);
+        }
+        if self.requests.load(Relaxed) > 0 {
+            return;
+        }
+        // With HTTP/2, bytes without a request are those of the protocol.
+        let has_part = !self.is_http2.load(Relaxed) && self.head_since.load(Relaxed) != 0;
+        let is_slow = has_part && passed(&self.head_since, times.header);
+        let is_idle = passed(&self.idle_since, times.idle);
+        let is_closing = self.end.load(Relaxed) == CLOSING;
+        if is_slow || (is_idle && (is_closing || has_part)) {
+            self.close(CLOSED);
+        } else if is_idle {
+            self.close(CLOSING);
+            // A client of HTTP/2 may leave the connection open when it is told of its end.
+            self.idle_since.store(now, Relaxed);
+        }
+    }
+
+    /// Closes the connection when the requests under way are answered.
+    pub fn shut_down(&self) {
+        if self.end.load(Relaxed) == OPEN {
+            self.close(CLOSING);
+        }
+    }
+
+    fn close(&self, end: u8) {
+        self.end.store(end, Relaxed);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = &*task {
+            task.wake_by_ref();
+        }
+    }
+
+    fn set_task(&self, waker: &Waker) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        *task = Some(waker.clone());
+    }
+
+    /// Begins a request.
+    fn begin(self: &Arc<Self>) -> UnderWay {
+        self.requests.fetch_add(1, Relaxed);
+        self.head_since.store(0, Relaxed);
+        UnderWay(self.clone())
+    }
+
+    /// Notes that bytes have come.
+    fn read(&self) {
+        if self.requests.load(Relaxed) == 0 && self.head_since.load(Relaxed) == 0 {
+            self.head_since.store(self.clock.now(), Relaxed);
+        }
+    }
+
+    /// Notes whether the client takes bytes.
+    fn wrote(&self, is_blocked: bool) {
+        if !is_blocked {
+            self.blocked_since.store(0, Relaxed);
+        } else if self.blocked_since.load(Relaxed) == 0 {
+            self.blocked_since.store(self.clock.now(), Relaxed);
+        }
+    }
+}
+
+/// A request whose response is not at its end.
+struct UnderWay(Arc<ConnectionState>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.0.requests.fetch_sub(1, Relaxed) == 1 {
+            self.0.idle_since.store(self.0.clock.now(), Relaxed);
+        }
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve<T: WasiHttpView + 'static>(
+    stream: TcpStream,
+    state: Arc<ConnectionState>,
+    service: ProxyService<T>,
+    config: &ServerConfig,
+) {
+    let mut io = Stream {
+        stream,
+        state: state.clone(),
+        start: [0; HTTP2.len()],
+        filled: 0,
+        used: 0,
+    };
+    // Makes the service; `streams` are those of HTTP/2.
+    let answer = |streams: Option<Streams>| {
+        let state = state.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let (under_way, progress) = (state.begin(), streams.as_ref().map(Streams::begin));
+            let response = service.respond(request);
+            async move {
+                let response = response.await.map(|body| HeldBody {
+                    body,
+                    progress,
+                    _under_way: under_way,
+                });
+                Ok::<Response<HeldBody>, Infallible>(response)
+            }
+        })
+    };
+    let is_http2 = poll_fn(|cx| {
+        state.set_task(cx.waker());
+        match state.end.load(Relaxed) {
+            CLOSED => Poll::Ready(None),
+            _ => io.poll_is_http2(cx).map(Result::ok),
+        }
+    });
+    // How a connection fails is the client's concern.
+    match is_http2.await {
+        None => {}
+        Some(false) => {
+            let connection = http1::Builder::new()
+                .header_read_timeout(None)
+                .max_buf_size(MAX_HEAD)
+                .serve_connection(TokioIo::new(io), answer(None));
+            run(connection, &state, |connection| {
+                connection.graceful_shutdown()
+            })
+            .await;
+        }
+        Some(true) => {
+            state.is_http2.store(true, Relaxed);
+            let streams = Streams::new(config.times.write);
+            let connection = http2::Builder::new(streams.clone())
+                .max_concurrent_streams(config.max_streams)
+                .max_header_list_size(MAX_HEAD as u32)
+                .max_send_buf_size(MAX_SEND_BUFFER)
+                .serve_connection(TokioIo::new(io), answer(Some(streams)));
+            run(connection, &state, |connection| {
+                connection.graceful_shutdown()
+            })
+            .await;
+        }
+    }
+}
+
+/// Polls a connection until it ends, or is to end.
+async fn run<C: Future>(
+    connection: C,
+    state: &ConnectionState,
+    mut shut_down: impl FnMut(Pin<&mut C>),
+) {
+    let mut connection = pin!(connection);
+    let mut is_told = false;
+    poll_fn(|cx| {
+        match state.end.load(Relaxed) {
+            CLOSED => return Poll::Ready(()),
+            CLOSING if !is_told => {
+                is_told = true;
+                shut_down(connection.as_mut());
+            }
+            _ => {}
+        }
+        connection.as_mut().poll(cx).map(|_| ())
+    })
+    .await;
+}
+
+/// The body of a response with its request, which is under way until the body is dropped.
+struct HeldBody {
+    body: ResponseBody,
+    /// With HTTP/2, what its stream waits for.
+    progress: Option<Arc<Progress>>,
+    _under_way: UnderWay,
+}
+
+impl Body for HeldBody {
+    type Data = Bytes;
+    type Error = <ResponseBody as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some(progress) = &self.progress {
+            progress.asked(matches!(polled, Poll::Ready(Some(Ok(_)))));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The stream of a connection, which notes what it waits for.
+struct Stream {
+    stream: TcpStream,
+    state: Arc<ConnectionState>,
+    /// The first bytes, which tell the version.
+    start: [u8; HTTP2.len()],
+    filled: usize,
+    /// How many of them were passed on.
+    used: usize,
+}
+
+impl Stream {
+    /// Reads until it is known whether the client speaks HTTP/2.
+    fn poll_is_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            let read = &self.start[..self.filled];
+            if !HTTP2.starts_with(read) {
+                return Poll::Ready(Ok(false));
+            }
+            if read.len() == HTTP2.len() {
+                return Poll::Ready(Ok(true));
+            }
+            let mut buffer = ReadBuf::new(&mut self.start[self.filled..]);
+            std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            let more = buffer.filled().len();
+            if more == 0 {
+                return Poll::Ready(Ok(false));
+            }
+            self.filled += more;
+            self.state.read();
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.used < this.filled {
+            let len = buffer.remaining().min(this.filled - this.used);
+            buffer.put_slice(&this.start[this.used..this.used + len]);
+            this.used += len;
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            this.state.read();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.state.wrote(polled.is_pending());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.state.wrote(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,413 @@
+//! [`ProxyService`]: a service of hyper and of tower that answers each request by an instance of
+//! its own.
+
+use super::body::ResponseBody;
+use super::call::{Call, CallLimits, Head};
+use super::ending::{Ending, Reporter};
+use super::failure::{CONNECT, Failure};
+use super::gate::{Gate, Permit};
+use super::metrics::{Counters, ServiceMetrics};
+use super::record::{Observer, RequestInfo};
+use crate::WasiHttpView;
+use crate::p2::bindings::ProxyPre;
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Method, Request, Response, Version};
+use http_body::Body;
+use mintage::{Engine, EngineWeak, Store};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes the store of a request.
+type NewStore<T> = dyn Fn(&Engine, &RequestInfo) -> mintage::Result<Store<T>> + Send + Sync;
+
+/// Answers requests by a guest that exports `wasi:http/incoming-handler`: each by an instance of
+/// its own, which ends with it.
+///
+/// This is a `Service` of hyper and of tower. Clones answer for the same guest, with the same limits
+/// and counts.
+///
+/// The head of a response is sent as soon as the guest has set it. The guest goes on as a task of
+/// tokio, so the service has to be used in a runtime of tokio. If the client goes away, the guest
+/// ends.
+///
+/// By default, there is no time-out, at most 1,000 requests are under way, and the body of a request
+/// has at most 100 MiB.
+pub struct ProxyService<T: 'static> {
+    shared: Arc<Shared<T>>,
+    /// The guest that this clone has used last. No other clone takes the lock.
+    present: Mutex<Present<T>>,
+    settings: Arc<Settings>,
+    peer: Option<SocketAddr>,
+}
+
+/// What all clones share.
+struct Shared<T: 'static> {
+    new_store: Box<NewStore<T>>,
+    counters: Arc<Counters>,
+    current: Mutex<Present<T>>,
+    /// The generation of `current`, so that a clone need not lock it for each request.
+    generation: AtomicUsize,
+    /// The engines of all guests that may still run.
+    engines: Mutex<Vec<EngineWeak>>,
+}
+
+/// A guest, and how many there were before it.
+struct Present<T: 'static> {
+    guest: Arc<ProxyPre<T>>,
+    generation: usize,
+}
+
+impl<T: 'static> Clone for Present<T> {
+    fn clone(&self) -> Self {
+        Present {
+            guest: self.guest.clone(),
+            generation: self.generation,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Settings {
+    timeout: Option<Duration>,
+    time_slices: bool,
+    max_request_body: u64,
+    gate: Gate,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: 'static> Clone for ProxyService<T> {
+    fn clone(&self) -> Self {
+        ProxyService {
+            shared: self.shared.clone(),
+            present: Mutex::new(lock(&self.present).clone()),
+            settings: self.settings.clone(),
+            peer: self.peer,
+        }
+    }
+}
+
+impl<T: 'static> std::fmt::Debug for ProxyService<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProxyService").finish_non_exhaustive()
+    }
+}
+
+impl<T: WasiHttpView + 'static> ProxyService<T> {
+    /// Creates a service. `new_store` makes the store of each request, with its data and its
+    /// limits.
+    pub fn new(
+        guest: ProxyPre<T>,
+        new_store: impl Fn(&Engine, &RequestInfo) -> mintage::Result<Store<T>> + Send + Sync + 'static,
+    ) -> Self {
+        let engine = guest.engine().weak();
+        let present = Present {
+            guest: Arc::new(guest),
+            generation: 0,
+        };
+        ProxyService {
+            shared: Arc::new(Shared {
+                new_store: Box::new(new_store),
+                counters: Arc::new(Counters::new()),
+                current: Mutex::new(present.clone()),
+                generation: AtomicUsize::new(0),
+                engines: Mutex::new(vec![engine]),
+            }),
+            present: Mutex::new(present),
+            settings: Arc::new(Settings {
+                timeout: None,
+                time_slices: false,
+                max_request_body: 100 << 20,
+                gate: Gate::new(1000),
+                observer: None,
+            }),
+            peer: None,
+        }
+    }
+
+    /// Ends guests this long after the head of their request, with the status 504. The engine must
+    /// be [`interruptible`](mintage::Config::interruptible). By default, guests have no time-out.
+    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.settings_mut().timeout = timeout;
+        self
+    }
+
+    /// Makes guests that compute yield to other tasks whenever [`tick`](Self::tick) is called. The
+    /// engine must have [`epoch_interruption`](mintage::Config::epoch_interruption). A
+    /// [`Server`](super::Server) calls `tick` by itself. By default, they do not yield.
+    pub fn time_slices(mut self, enable: bool) -> Self {
+        self.settings_mut().time_slices = enable;
+        self
+    }
+
+    /// Sets how many requests may be under way. More are answered by the status 503 at once. A
+    /// request counts until its guest has ended. By default 1,000.
+    pub fn max_concurrent_requests(mut self, max: usize) -> Self {
+        self.settings_mut().gate.set_max(max);
+        self
+    }
+
+    /// Sets the most bytes of the body of a request. If it is known to have more, it is answered by
+    /// the status 413 at once. Otherwise its guest gets the error `HTTP-request-body-size`, and the
+    /// client the status 413 if the guest does not answer. By default 100 MiB.
+    pub fn max_request_body(mut self, bytes: u64) -> Self {
+        self.settings_mut().max_request_body = bytes;
+        self
+    }
+
+    /// Sets who learns of each request and each failure. By default no one does.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.settings_mut().observer = Some(observer);
+        self
+    }
+
+    fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
+    }
+
+    /// Returns a clone for the requests of one client, whose address is passed on to `new_store` and
+    /// to the observer.
+    pub fn for_peer(&self, peer: SocketAddr) -> Self {
+        ProxyService {
+            peer: Some(peer),
+            ..self.clone()
+        }
+    }
+
+    /// Answers later requests by another guest, in all clones. Requests that are under way are not
+    /// affected.
+    pub fn replace(&self, guest: ProxyPre<T>) {
+        let mut engines = lock(&self.shared.engines);
+        engines.retain(|engine| engine.upgrade().is_some());
+        engines.push(guest.engine().weak());
+        drop(engines);
+        let guest = Arc::new(guest);
+        let mut current = lock(&self.shared.current);
+        let generation = current.generation + 1;
+        let old = std::mem::replace(&mut *current, Present { guest, generation });
+        self.shared.generation.store(generation, Ordering::Release);
+        drop(current);
+        drop(old);
+    }
+
+    /// Lets go of a guest that was replaced.
+    pub(super) fn refresh(&self) {
+        self.guest();
+    }
+
+    /// Returns the engine of the present guest.
+    pub fn engine(&self) -> Engine {
+        lock(&self.shared.current).guest.engine().clone()
+    }
+
+    /// Begins another time slice, in the engines of all guests that run.
+    pub fn tick(&self) {
+        for engine in &*lock(&self.shared.engines) {
+            if let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+            }
+        }
+    }
+
+    /// Returns whether guests have time slices.
+    pub(super) fn has_time_slices(&self) -> bool {
+        self.settings.time_slices
+    }
+
+    /// Returns how many requests are under way.
+    pub fn under_way(&self) -> usize {
+        self.settings.gate.under_way()
+    }
+
+    /// Returns what the service has answered so far.
+    pub fn metrics(&self) -> ServiceMetrics {
+        self.shared.counters.sums(self.under_way())
+    }
+
+    /// Returns the present guest. The lock of all clones is taken only if it is another one than
+    /// before.
+    fn guest(&self) -> Arc<ProxyPre<T>> {
+        let mut present = lock(&self.present);
+        if self.shared.generation.load(Ordering::Acquire) != present.generation {
+            *present = lock(&self.shared.current).clone();
+        }
+        present.guest.clone()
+    }
+
+    /// Answers a request.
+    pub fn respond<B>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Response<ResponseBody>> + Send + use<T, B>
+    where
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (start, guest) = (Instant::now(), self.guest());
+        answer(
+            self.shared.clone(),
+            self.settings.clone(),
+            guest,
+            self.peer,
+            start,
+            request,
+        )
+    }
+}
+
+/// Answers a request.
+async fn answer<T, B>(
+    shared: Arc<Shared<T>>,
+    settings: Arc<Settings>,
+    guest: Arc<ProxyPre<T>>,
+    peer: Option<SocketAddr>,
+    start: Instant,
+    request: Request<B>,
+) -> Response<ResponseBody>
+where
+    T: WasiHttpView + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let reporter = Reporter {
+        info: RequestInfo {
+            number: shared.counters.number(),
+            peer,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+        },
+        counters: shared.counters.clone(),
+        observer: settings.observer.clone(),
+    };
+    // From here on, a future that is dropped is a client that went away.
+    let mut ending = Box::new(Ending::new(reporter, start));
+    let response = match settings.admit(&request) {
+        Err(failure) => ending.fail(&failure),
+        Ok(permit) => {
+            let limits = CallLimits {
+                start,
+                timeout: settings.timeout,
+                max_request_body: settings.max_request_body,
+                permit,
+            };
+            let info = &ending.reporter().info;
+            match settings.store(&shared, guest.engine(), info) {
+                Err(failure) => ending.fail(&failure),
+                Ok(store) => call(Call::new(guest, store, request, limits), &ending).await,
+            }
+        }
+    };
+    let (parts, mut body) = response.into_parts();
+    ending.answer(parts.status);
+    body.set_ending(ending);
+    Response::from_parts(parts, body)
+}
+
+/// Calls the guest, and returns its response, or the one to its failure.
+async fn call(call: Call, ending: &Ending) -> Response<ResponseBody> {
+    let (head, rest) = call.head(ending.reporter()).await;
+    let guest = rest.map(|rest| tokio::spawn(rest.run(ending.reporter().clone())).abort_handle());
+    match (head, guest) {
+        (Ok(Head::Running(response)), Some(guest)) => {
+            response.map(|body| ResponseBody::running(body, guest))
+        }
+        (Ok(Head::Running(response)), None) => {
+            let (parts, body) = response.into_parts();
+            Response::from_parts(parts, ResponseBody::finished(body).await)
+        }
+        (Ok(Head::Finished(response)), _) => response,
+        (Err(failure), _) => ending.fail(&failure),
+    }
+}
+
+impl Settings {
+    /// Checks whether a request can be answered at all.
+    fn admit<B: Body>(&self, request: &Request<B>) -> Result<Permit, Failure> {
+        if request.method() == Method::CONNECT {
+            return Err(Failure::BadRequest(CONNECT));
+        }
+        let hosts = request.headers().get_all(HOST).iter().count();
+        if hosts > 1 {
+            return Err(Failure::BadRequest(
+                "the request has several headers `host`",
+            ));
+        }
+        if hosts == 0 && request.version() == Version::HTTP_11 && request.uri().host().is_none() {
+            return Err(Failure::BadRequest("the request has no header `host`"));
+        }
+        if request.body().size_hint().lower() > self.max_request_body {
+            return Err(Failure::RequestTooLarge);
+        }
+        self.gate.enter().ok_or(Failure::Busy)
+    }
+
+    /// Makes the store of a request.
+    fn store<T: 'static>(
+        &self,
+        shared: &Shared<T>,
+        engine: &Engine,
+        info: &RequestInfo,
+    ) -> Result<Store<T>, Failure> {
+        let of_call = |error| Failure::of_call(error, false, false);
+        let mut store = (shared.new_store)(engine, info).map_err(of_call)?;
+        if self.time_slices {
+            store.set_epoch_deadline(1);
+            store.epoch_deadline_async_yield_and_update(1);
+        }
+        if let Some(timeout) = self.timeout {
+            store.set_deadline(timeout).map_err(of_call)?;
+        }
+        Ok(store)
+    }
+}
+
+/// The future of a response.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
+
+impl<T, B> hyper::service::Service<Request<B>> for ProxyService<T>
+where
+    T: WasiHttpView + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<B>) -> Answering {
+        let response = self.respond(request);
+        Box::pin(async move { Ok(response.await) })
+    }
+}
+
+impl<T, B> tower_service::Service<Request<B>> for ProxyService<T>
+where
+    T: WasiHttpView + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Answering {
+        hyper::service::Service::call(self, request)
+    }
+}
