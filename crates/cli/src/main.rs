@@ -6,6 +6,7 @@
 //! | `cache.rs` | options of the compile cache |
 //! | `call.rs` | parses a call and finds its function |
 //! | `groups.rs` | groups of options, such as `-S` and `-O` |
+//! | `host.rs` | options for what a guest has of the host |
 //! | `input.rs` | reads files and recognizes their format |
 //! | `load.rs` | makes components of files |
 //! | `output.rs` | writes files |
@@ -23,6 +24,7 @@ mod cache;
 mod call;
 mod commands;
 mod groups;
+mod host;
 mod input;
 mod load;
 mod output;
@@ -58,6 +60,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(Box<commands::run::Args>),
+    Serve(Box<commands::serve::Args>),
     Compile(Box<commands::compile::Args>),
     Compose(commands::compose::Args),
     Inspect(Box<commands::inspect::Args>),
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
             cli.run.execute().map_err(|error| explain_name(error, &app))
         }
         Some(Command::Run(args)) => args.execute(),
+        Some(Command::Serve(args)) => args.execute(),
         Some(Command::Compile(args)) => args.execute(),
         Some(Command::Compose(args)) => args.execute(),
         Some(Command::Inspect(args)) => args.execute(),
@@ -163,20 +167,25 @@ fn exit_code(error: &mintage::Error) -> u8 {
     }
 }
 
-/// Prints an error and its causes, one per line. A cause that the line before already contains is
-/// left out.
+/// Prints an error and its causes.
 fn report(error: &mintage::Error) {
     // If standard error cannot be written to, the exit code still tells what happened.
-    let print = |line: &str| _ = writeln!(io::stderr(), "{line}");
+    let _ = io::stderr().write_all(described(error).as_bytes());
+}
+
+/// Describes an error and its causes, one per line. A cause that the line before already contains is
+/// left out.
+fn described(error: &mintage::Error) -> String {
     let text = |cause: &dyn std::fmt::Display| in_terms_of_options(&cause.to_string()).into_owned();
     let mut shown = text(error);
-    print(&format!("error: {shown}"));
+    let mut lines = format!("error: {shown}\n");
     for cause in error.chain().skip(1).map(|cause| text(&cause)) {
         if !shown.contains(&cause) {
-            print(&format!("  caused by: {cause}"));
+            lines += &format!("  caused by: {cause}\n");
         }
         shown = cause;
     }
+    lines
 }
 
 /// Prints something that is good to know, but not an error.

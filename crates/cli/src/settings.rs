@@ -245,8 +245,22 @@ impl Limits {
         }
         if let Some(bytes) = self.max_address_space {
             config.max_instance_address_space(bytes);
-            config.pool(PoolConfig::new().total_address_space(bytes));
         }
+        config.pool(&self.pool());
+    }
+
+    /// Returns the settings of a pool with the limits of an engine.
+    pub(crate) fn pool(&self) -> PoolConfig {
+        let mut pool = PoolConfig::new();
+        if let Some(bytes) = self.max_address_space {
+            pool.total_address_space(bytes);
+        }
+        pool
+    }
+
+    /// Sets the maximum size of all memories together, unless the user has.
+    pub(crate) fn max_memory_or(&mut self, bytes: u64) {
+        self.max_memory.get_or_insert(bytes);
     }
 
     /// Adopts limits that are given as keys of `-W`, unless there is an option for them.
@@ -578,6 +592,11 @@ const OPTIONS: &[(&str, &str)] = &[
     ("CompileLimits::code_size", "--max-code-size"),
     ("CompileLimits::function_values", "--max-function-values"),
     ("PoolConfig::total_address_space", "--max-address-space"),
+    (
+        "PoolConfig::total_component_instances",
+        "--max-concurrent-requests",
+    ),
+    ("PoolConfig::total_stacks", "--max-concurrent-requests"),
     ("StoreLimitsBuilder::memory_size", "--max-memory-size"),
     ("StoreLimitsBuilder::total_memory_size", "--max-memory"),
     ("StoreLimitsBuilder::table_elements", "--max-table-elements"),
@@ -622,14 +641,6 @@ mod tests {
         (
             "Config::enable_compiler(false)",
             "a command that compiles has a compiler",
-        ),
-        (
-            "PoolConfig::total_component_instances",
-            "a command creates one instance",
-        ),
-        (
-            "PoolConfig::total_stacks",
-            "a command has one instance, whose stacks are limited",
         ),
     ];
 

@@ -6,4 +6,5 @@ pub(crate) mod completions;
 pub(crate) mod compose;
 pub(crate) mod inspect;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod wast;

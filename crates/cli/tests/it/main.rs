@@ -9,4 +9,5 @@ mod common;
 mod compose;
 mod files;
 mod programs;
+mod serve;
 mod settings;

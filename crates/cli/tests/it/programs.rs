@@ -162,7 +162,7 @@ fn programs_get_arguments_and_variables() {
             2,
             "there is no key `fly`; `-S help` lists the keys",
         ),
-        ("-S http", 2, "`-S http`: HTTP of WASI is not supported yet"),
+        ("-S p3", 2, "`-S p3`: WASI 0.3 is not supported yet"),
         ("-S inherit-env=2", 2, "write `=y` or `=n`, not `=2`"),
     ] {
         let outcome = run(args);
@@ -545,7 +545,7 @@ fn imports_that_nothing_provides_are_explained() {
         ),
         (
             "wasi:http/types@0.2.0",
-            &["`wasi:http` is not supported yet"],
+            &["`wasi:http` is not in the part of WASI 0.2"],
         ),
         (
             "wasi:nn/graph@0.2.0",

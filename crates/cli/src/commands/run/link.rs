@@ -11,16 +11,20 @@ use std::path::Path;
 pub(super) fn linker(component: &Component) -> Result<Linker<Host>> {
     let engine = component.engine();
     let mut linker = Linker::new(engine);
-    let (mut imports_p1, mut imports_p2) = (false, false);
+    let (mut imports_p1, mut imports_p2, mut imports_http) = (false, false, false);
     for (name, _) in component.component_type().imports(engine) {
         imports_p1 |= name == "wasi_snapshot_preview1" || name == "wasi_unstable";
         imports_p2 |= name.starts_with("wasi:");
+        imports_http |= name.starts_with("wasi:http/");
     }
     if imports_p1 {
         mintage_wasi::p1::add_to_linker_sync(&mut linker, |host: &mut Host| &mut host.wasi)?;
     }
     if imports_p2 {
         mintage_wasi::p2::add_to_linker_sync(&mut linker)?;
+    }
+    if imports_http {
+        mintage_wasi_http::p2::add_only_http_to_linker_sync(&mut linker)?;
     }
     Ok(linker)
 }
@@ -35,9 +39,7 @@ pub(super) fn explain(error: Error, app: &Path, is_module: bool) -> Error {
     for import in link.imports() {
         // `ns:pkg/iface@1.2.3.item`, or for a module `env.item`.
         let name = import.name();
-        advice.insert(if name.starts_with("wasi:http/") {
-            "`wasi:http` is not supported yet".to_string()
-        } else if name.starts_with("wasi:") && name.contains("@0.3") {
+        advice.insert(if name.starts_with("wasi:") && name.contains("@0.3") {
             "WASI 0.3 is not supported yet".to_string()
         } else if name.starts_with("wasi:") {
             let package = name.split('/').next().unwrap_or(name);

@@ -3,7 +3,7 @@
 //! | file | what it has |
 //! |---|---|
 //! | `mod.rs` | the options, and the order of what happens |
-//! | `host.rs` | options for what a program has of the host |
+//! | `host.rs` | options for a program's name and standard streams |
 //! | `link.rs` | defines what a component imports, and explains what is missing |
 //! | `misplaced.rs` | explains options that come after the file |
 //! | `stop.rs` | ends a guest at its timeout, or at Ctrl-C |
@@ -20,12 +20,13 @@ use crate::load::{self, Loaded};
 use crate::settings::{CodeSettings, Limits};
 use crate::values::time;
 use crate::{TimedOut, exit_code, report, signals};
-use host::HostOptions;
+use host::ProgramOptions;
 use mintage::component::types::ComponentItem;
 use mintage::error::{Context, Error, Result, bail};
 use mintage::{Component, ComponentExportIndex, Config, Instance, Store, StoreLimits, Trap};
 use mintage_wasi::p1::WasiP1Ctx;
 use mintage_wasi::{I32Exit, WasiCtxView, WasiView};
+use mintage_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
@@ -72,7 +73,7 @@ pub(crate) struct Args {
     invoke: Option<String>,
 
     #[command(flatten, next_help_heading = "What the program has of the host")]
-    host: HostOptions,
+    host: ProgramOptions,
 
     /// Stop the guest after this many operators; an artifact must be compiled with --consume-fuel
     #[arg(long, value_name = "COUNT", help_heading = "Limits")]
@@ -97,11 +98,22 @@ pub(crate) struct Args {
 pub(crate) struct Host {
     limits: StoreLimits,
     wasi: WasiP1Ctx,
+    http: WasiHttpCtx,
 }
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.wasi.ctx()
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: self.wasi.ctx().table,
+            hooks: default_hooks(),
+        }
     }
 }
 
@@ -235,6 +247,7 @@ impl Args {
         let host = Host {
             limits: self.limits.of_store(),
             wasi: self.host.context(&source.app, args)?,
+            http: self.host.http()?,
         };
         let mut store = Store::new(component.engine(), host);
         store.limiter(|host| &mut host.limits);

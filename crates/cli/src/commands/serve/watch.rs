@@ -1,0 +1,71 @@
+//! Loads the component again when its file changes.
+
+use super::guest::Loader;
+use super::host::Host;
+use super::log::Log;
+use mintage::error::{Context, Result};
+use mintage_wasi_http::server::ProxyService;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// How often files are looked at.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// What tells that a file has changed: its number, its size and its time. `None` if it is not there.
+type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+/// Watches the component's files in a thread of its own.
+///
+/// # Errors
+///
+/// If the system gives no thread.
+pub(super) fn start(loader: Loader, service: ProxyService<Host>, log: Arc<Log>) -> Result<()> {
+    let watch = move || {
+        let (mut known, mut seen) = (stamps(&loader), Vec::new());
+        loop {
+            thread::sleep(PERIOD);
+            let now = stamps(&loader);
+            // A file that is being written, or replaced, is looked at again when it has settled.
+            let has_settled = now == seen && now.iter().all(Option::is_some);
+            if has_settled && now != known {
+                known.clone_from(&now);
+                reload(&loader, &service, &log);
+            }
+            seen = now;
+        }
+    };
+    let started = thread::Builder::new().name("watch".into()).spawn(watch);
+    started.context("the system does not start a thread for `--watch`")?;
+    Ok(())
+}
+
+fn stamps(loader: &Loader) -> Vec<Stamp> {
+    let stamp = |path| {
+        let data = fs::metadata(path).ok()?;
+        Some((
+            data.dev(),
+            data.ino(),
+            data.len(),
+            data.mtime(),
+            data.mtime_nsec(),
+        ))
+    };
+    loader.source.files().map(stamp).collect()
+}
+
+/// Lets the new component answer later requests, if it can be loaded.
+fn reload(loader: &Loader, service: &ProxyService<Host>, log: &Log) {
+    match loader.load() {
+        Ok(guest) => {
+            service.replace(guest);
+            log.note(&format!("loaded `{}` again", loader.source.app.display()));
+        }
+        Err(error) => {
+            log.note("the new component cannot be loaded, so the one before goes on serving");
+            log.error(&error);
+        }
+    }
+}
