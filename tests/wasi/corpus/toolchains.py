@@ -155,7 +155,8 @@ def wheel(name):
 
 @functools.cache
 def componentize_js():
-    """The folder of componentize-js, with a script `build.mjs SOURCE WIT WORLD TO`."""
+    """The folder of componentize-js, with a script `build.mjs SOURCE WIT WORLD TO WITHOUT...`. Its
+    last arguments are features that a program does without."""
     folder = TOOLS / f"componentize-js-{COMPONENTIZE_JS}"
     folder.mkdir(parents=True, exist_ok=True)
     dependencies = {"@bytecodealliance/componentize-js": COMPONENTIZE_JS}
@@ -166,8 +167,7 @@ def componentize_js():
     (folder / "build.mjs").write_text("""\
 import { componentize } from '@bytecodealliance/componentize-js';
 import { writeFile } from 'node:fs/promises';
-const [sourcePath, witPath, worldName, to] = process.argv.slice(2);
-const disableFeatures = ['http', 'fetch-event'];
+const [sourcePath, witPath, worldName, to, ...disableFeatures] = process.argv.slice(2);
 const { component } = await componentize({ sourcePath, witPath, worldName, disableFeatures });
 await writeFile(to, component);
 """)
