@@ -21,7 +21,17 @@ const CRATES: &[(&str, &[&str])] = &[
     ("wasi", &["mintage"]),
     ("wasi-io", &["mintage", "wasi"]),
     ("wasi-http", &["mintage", "wasi"]),
-    ("cli", &["artifact", "environ", "mintage", "wasi", "wast"]),
+    (
+        "cli",
+        &[
+            "artifact",
+            "environ",
+            "mintage",
+            "wasi",
+            "wasi-http",
+            "wast",
+        ],
+    ),
     ("fuzzing", &["artifact", "environ", "mintage", "program"]),
 ];
 

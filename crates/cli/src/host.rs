@@ -1,7 +1,7 @@
 //! Options for what a guest has of the host: folders, environment, network.
 //!
-//! [`HostOptions`] are what the user has written. [`HostOptions::prepare`] opens and checks what they
-//! name, once; the result gives it to any number of guests.
+//! [`HostOptions`] are what the user has written. [`HostOptions::prepare`] opens and checks what
+//! they name, once; the result gives it to any number of guests.
 
 use crate::WrongUsage;
 use crate::groups::{Group, Key, Pair, PairParser, number, store, switch, value};

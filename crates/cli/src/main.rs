@@ -173,8 +173,8 @@ fn report(error: &mintage::Error) {
     let _ = io::stderr().write_all(described(error).as_bytes());
 }
 
-/// Describes an error and its causes, one per line. A cause that the line before already contains is
-/// left out.
+/// Describes an error and its causes, one per line. A cause that the line before already contains
+/// is left out.
 fn described(error: &mintage::Error) -> String {
     let text = |cause: &dyn std::fmt::Display| in_terms_of_options(&cause.to_string()).into_owned();
     let mut shown = text(error);

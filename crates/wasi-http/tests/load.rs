@@ -2,8 +2,8 @@
 //! descriptors and mappings are as in the middle. It has a process of its own, so that other tests
 //! take nothing of these meanwhile.
 //!
-//! `MINTAGE_LOAD_SECONDS=3600 cargo test --release -p mintage-wasi-http --features server --test load
-//! -- --nocapture` takes an hour, and prints what it has measured.
+//! `MINTAGE_LOAD_SECONDS=3600 cargo test --release -p mintage-wasi-http --features server
+//! --test load -- --nocapture` takes an hour, and prints what it has measured.
 
 #[path = "server/client.rs"]
 #[allow(dead_code, reason = "the tests of the server use more of it")]

@@ -143,8 +143,8 @@ impl Pool {
         counts.history = counts.history.plus(history);
     }
 
-    /// Returns what the pool has at the moment. Other threads go on meanwhile, so the numbers may be
-    /// some instances apart from each other.
+    /// Returns what the pool has at the moment. Other threads go on meanwhile, so the numbers may
+    /// be some instances apart from each other.
     pub fn metrics(&self) -> PoolMetrics {
         let shelves = lock(&self.shelves).clone();
         let shelves = shelves.iter().filter_map(Weak::upgrade);

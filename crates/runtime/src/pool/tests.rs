@@ -269,6 +269,7 @@ fn limits_are_found_one_after_the_other() {
         let counts = Counts {
             components,
             slabs: all,
+            ..Counts::default()
         };
         counts.admit(&config, own, more, 2 * all.mappings)
     };

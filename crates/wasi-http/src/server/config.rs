@@ -90,9 +90,9 @@ impl ServerConfig {
         self
     }
 
-    /// Sets how long a client may take no bytes of a response; by default 30 seconds. The connection
-    /// is closed then. With HTTP/2, where it may take those of other responses, the stream is reset
-    /// if the client makes no room for its next piece, of up to 64 KiB.
+    /// Sets how long a client may take no bytes of a response; by default 30 seconds. The
+    /// connection is closed then. With HTTP/2, where the client may take those of other responses,
+    /// the stream is reset if the client makes no room for its next piece, of up to 64 KiB.
     pub fn write_timeout(&mut self, time: Duration) -> &mut Self {
         self.times.write = time;
         self

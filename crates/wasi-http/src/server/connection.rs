@@ -35,8 +35,8 @@ const MAX_SEND_BUFFER: usize = 128 << 10;
 /// The first bytes of a connection of HTTP/2 that no request of HTTP/1.1 begins with.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0";
 
-/// The time of a thread in milliseconds, as of when its connections were last looked at. It is never
-/// 0, which stands for no time.
+/// The time of a thread in milliseconds, as of when its connections were last looked at. It is
+/// never 0, which stands for no time.
 #[derive(Debug)]
 pub(super) struct Clock {
     start: Instant,

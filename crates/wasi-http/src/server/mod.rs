@@ -109,8 +109,8 @@ use worker::Worker;
 /// The length of a time slice of guests that compute.
 const SLICE: Duration = Duration::from_millis(5);
 
-/// The number of tasks after which a thread looks for new requests, though others go on: guests that
-/// compute are always ready to go on. Looking takes about a microsecond.
+/// The number of tasks after which a thread looks for new requests, though others go on: guests
+/// that compute are always ready to go on. Looking takes about a microsecond.
 const TASKS_IN_A_ROW: u32 = 8;
 
 /// The time after which a server without requests looks for some that need time slices.

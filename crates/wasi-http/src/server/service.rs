@@ -31,15 +31,15 @@ type NewStore<T> = dyn Fn(&Engine, &RequestInfo) -> mintage::Result<Store<T>> + 
 /// Answers requests by a guest that exports `wasi:http/incoming-handler`: each by an instance of
 /// its own, which ends with it.
 ///
-/// This is a `Service` of hyper and of tower. Clones answer for the same guest, with the same limits
-/// and counts.
+/// This is a `Service` of hyper and of tower. Clones answer for the same guest, with the same
+/// limits and counts.
 ///
 /// The head of a response is sent as soon as the guest has set it. The guest goes on as a task of
 /// tokio, so the service has to be used in a runtime of tokio. If the client goes away, the guest
 /// ends.
 ///
-/// By default, there is no time-out, at most 1,000 requests are under way, and the body of a request
-/// has at most 100 MiB.
+/// By default, there is no time-out, at most 1,000 requests are under way, and the body of a
+/// request has at most 100 MiB.
 pub struct ProxyService<T: 'static> {
     shared: Arc<Shared<T>>,
     /// The guest that this clone has used last. No other clone takes the lock.
@@ -108,10 +108,10 @@ impl<T: 'static> std::fmt::Debug for ProxyService<T> {
 impl<T: WasiHttpView + 'static> ProxyService<T> {
     /// Creates a service. `new_store` makes the store of each request, with its data and its
     /// limits.
-    pub fn new(
-        guest: ProxyPre<T>,
-        new_store: impl Fn(&Engine, &RequestInfo) -> mintage::Result<Store<T>> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new<F>(guest: ProxyPre<T>, new_store: F) -> Self
+    where
+        F: Fn(&Engine, &RequestInfo) -> mintage::Result<Store<T>> + Send + Sync + 'static,
+    {
         let engine = guest.engine().weak();
         let present = Present {
             guest: Arc::new(guest),
@@ -177,8 +177,8 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
         Arc::make_mut(&mut self.settings)
     }
 
-    /// Returns a clone for the requests of one client, whose address is passed on to `new_store` and
-    /// to the observer.
+    /// Returns a clone for the requests of one client, whose address is passed on to `new_store`
+    /// and to the observer.
     pub fn for_peer(&self, peer: SocketAddr) -> Self {
         ProxyService {
             peer: Some(peer),

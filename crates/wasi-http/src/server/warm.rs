@@ -16,7 +16,8 @@ use std::task::Poll;
 use tokio::sync::oneshot;
 
 /// Lets an instance answer a request, and returns the status of its response, and a component whose
-/// instances start in its state after that: see [`Instance::snapshot`](mintage::Instance::snapshot).
+/// instances start in its state after that: see
+/// [`Instance::snapshot`](mintage::Instance::snapshot).
 ///
 /// **All** state is passed on: secrets, the time and random numbers that the guest has read are the
 /// same in all later instances.

@@ -47,11 +47,14 @@ impl WasiHttpView for Host {
     }
 }
 
+/// A request that was answered: target, status, bytes, whether the response is complete.
+type Answered = (String, Option<u16>, u64, bool);
+
 /// What an observer was told.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// Requests that were answered: target, status, bytes, whether they are complete.
-    pub answers: Mutex<Vec<(String, Option<u16>, u64, bool)>>,
+    /// Requests that were answered.
+    pub answers: Mutex<Vec<Answered>>,
     /// Failures: target and text.
     pub failures: Mutex<Vec<(String, String)>>,
 }

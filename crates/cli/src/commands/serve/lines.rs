@@ -1,5 +1,5 @@
-//! [`Lines`]: the standard output or error of a guest, whose lines are written as a whole, each with
-//! the number of its request.
+//! [`Lines`]: the standard output or error of a guest, whose lines are written as a whole, each
+//! with the number of its request.
 
 use super::log::{LineQueue, Log};
 use bytes::Bytes;

@@ -31,8 +31,8 @@ impl Page {
             .map_err(|error| explain(error, address, "--metrics"))
     }
 
-    /// Serves the page in a thread of its own, one client after the other, so that numbers are there
-    /// also when the server's threads are busy.
+    /// Serves the page in a thread of its own, one client after the other, so that numbers are
+    /// there also when the server's threads are busy.
     ///
     /// # Errors
     ///

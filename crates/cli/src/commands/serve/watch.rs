@@ -14,7 +14,8 @@ use std::time::Duration;
 /// How often files are looked at.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// What tells that a file has changed: its number, its size and its time. `None` if it is not there.
+/// What tells that a file has changed: its number, its size and its time. `None` if it is not
+/// there.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 /// Watches the component's files in a thread of its own.

@@ -110,7 +110,11 @@ impl wasip2::exports::http::incoming_handler::Guest for Component {
 }
 
 /// Sends the head of a response.
-fn begin(out: ResponseOutparam, status: u16, headers: &[(&str, &str)]) -> (OutgoingBody, OutputStream) {
+fn begin(
+    out: ResponseOutparam,
+    status: u16,
+    headers: &[(&str, &str)],
+) -> (OutgoingBody, OutputStream) {
     let fields = Fields::new();
     for (name, value) in headers {
         fields.append(name, value.as_bytes()).unwrap();
