@@ -46,7 +46,7 @@ fn requests_with_two_meanings_are_refused() {
         ),
         (
             "a signed length",
-            format!("POST /count HTTP/1.1\r\nhost: test\r\ncontent-length: +5\r\n\r\nhello"),
+            "POST /count HTTP/1.1\r\nhost: test\r\ncontent-length: +5\r\n\r\nhello".to_string(),
         ),
         (
             "a length that is too large",
