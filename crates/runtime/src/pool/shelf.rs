@@ -67,6 +67,13 @@ impl List {
         None
     }
 
+    /// Counts a slab that was reset and taken without a place in the list.
+    fn count_passed(&self) {
+        let _slabs = lock(&self.slabs);
+        add_locked(&self.taken, 1);
+        add_locked(&self.resets, 1);
+    }
+
     fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
@@ -221,7 +228,9 @@ impl Shelf {
     #[cold]
     fn take_dirty(&self) -> Option<PooledSlab> {
         let dirty = self.pool.cleaner()?.take(self)?;
-        dirty.slab.reset(self)
+        let slab = dirty.slab.reset(self)?;
+        self.lists[own_list()].count_passed();
+        Some(slab)
     }
 
     /// Keeps a slab that is reset, or unmaps it if there are enough.

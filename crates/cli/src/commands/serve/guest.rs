@@ -68,7 +68,8 @@ impl Loader {
         let cache = self.cache.open()?;
         let (app, source) = (self.source.app.display(), &self.source);
         let loaded = load::component(&config, &self.settings, source, &self.precompiled, cache)
-            .map_err(|error| explain_unsupported(error, &self.source.app))?;
+            .map_err(|error| explain_unsupported(error, &self.source.app))
+            .map_err(|error| explain_settings(error, &self.source.app))?;
         check(&loaded.component, &self.source.app, loaded.is_module)?;
         let engine = loaded.component.engine();
         let mut linker = Linker::<Host>::new(engine);
@@ -93,6 +94,8 @@ impl Loader {
             return Ok(guest);
         };
         store.set_deadline(self.timeout.unwrap_or(WARM_UP_TIME))?;
+        // It shares its thread with no one, so it need not yield.
+        store.set_epoch_deadline(u64::MAX / 2);
         let request = Request::get(path.as_str()).header(HOST, "localhost");
         let request = request.body(String::new()).context("`--warm-up`")?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -170,6 +173,17 @@ fn explain_unsupported(error: Error, app: &Path) -> Error {
     match is_of_0_3 {
         true => error.context(format!(
             "`{}` serves HTTP by WASI 0.3, which is not supported yet",
+            app.display()
+        )),
+        false => error,
+    }
+}
+
+/// Adds to an error of an artifact how it is made for a server.
+fn explain_settings(error: Error, app: &Path) -> Error {
+    match format!("{error:#}").contains("`interruptible` = false") {
+        true => error.context(format!(
+            "`{}` cannot be interrupted; compile it with `--interruptible`",
             app.display()
         )),
         false => error,

@@ -183,6 +183,7 @@ impl Args {
             max_requests: self.requests.max_concurrent_requests,
             template: template.clone(),
         };
+        let files = watch::files(&loader);
         let guest = loader.load()?;
         let service = ProxyService::new(guest, move |engine, request| {
             template.store(engine, request)
@@ -200,7 +201,7 @@ impl Args {
         }
         log.note(&format!("serving at http://{}/", running.local_addr()));
         if self.watch {
-            watch::start(loader, service, log.clone())?;
+            watch::start(loader, files, service, log.clone())?;
         }
         let handle = running.handle();
         stop.start(move || handle.shut_down())?;

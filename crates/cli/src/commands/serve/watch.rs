@@ -18,17 +18,26 @@ const PERIOD: Duration = Duration::from_millis(200);
 /// there.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
-/// Watches the component's files in a thread of its own.
+/// The component's files as they were at some time.
+pub(super) struct Files(Vec<Stamp>);
+
+/// Watches the component's files in a thread of its own. `loaded` is how they were before the
+/// component was loaded.
 ///
 /// # Errors
 ///
 /// If the system gives no thread.
-pub(super) fn start(loader: Loader, service: ProxyService<Host>, log: Arc<Log>) -> Result<()> {
+pub(super) fn start(
+    loader: Loader,
+    loaded: Files,
+    service: ProxyService<Host>,
+    log: Arc<Log>,
+) -> Result<()> {
     let watch = move || {
-        let (mut known, mut seen) = (stamps(&loader), Vec::new());
+        let (Files(mut known), mut seen) = (loaded, Vec::new());
         loop {
             thread::sleep(PERIOD);
-            let now = stamps(&loader);
+            let Files(now) = files(&loader);
             // A file that is being written, or replaced, is looked at again when it has settled.
             let has_settled = now == seen && now.iter().all(Option::is_some);
             if has_settled && now != known {
@@ -43,7 +52,8 @@ pub(super) fn start(loader: Loader, service: ProxyService<Host>, log: Arc<Log>) 
     Ok(())
 }
 
-fn stamps(loader: &Loader) -> Vec<Stamp> {
+/// Returns how the component's files are now.
+pub(super) fn files(loader: &Loader) -> Files {
     let stamp = |path| {
         let data = fs::metadata(path).ok()?;
         Some((
@@ -54,7 +64,7 @@ fn stamps(loader: &Loader) -> Vec<Stamp> {
             data.mtime_nsec(),
         ))
     };
-    loader.source.files().map(stamp).collect()
+    Files(loader.source.files().map(stamp).collect())
 }
 
 /// Lets the new component answer later requests, if it can be loaded.
