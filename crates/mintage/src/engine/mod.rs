@@ -33,7 +33,8 @@ pub use weak::EngineWeak;
 
 use self::epochs::Epochs;
 use self::timer::Timer;
-use crate::error::Result;
+use crate::Trap;
+use crate::error::{Error, Result};
 #[cfg(feature = "compiler")]
 pub(crate) use compilers::Compilers;
 pub(crate) use epochs::EpochDeadline;
@@ -162,10 +163,12 @@ impl Engine {
         self.inner.epochs.as_ref().map(Epochs::enlist)
     }
 
-    /// Counts a call that ended by a trap.
+    /// Counts a call that ended by `error`, if that is a trap.
     #[cold]
-    pub(crate) fn count_trap(&self) {
-        self.inner.traps.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_trap(&self, error: &Error) {
+        if error.downcast_ref::<Trap>().is_some() {
+            self.inner.traps.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Returns the timer that watches the deadlines of all stores.

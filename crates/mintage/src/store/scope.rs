@@ -1,7 +1,6 @@
 //! [`CallScope`]: what ends with a call, however it ends.
 
 use super::{LendingCall, StoreInner, StoreOpaque};
-use crate::Trap;
 use crate::error::{Error, Result, handle_trap};
 use crate::types::StoreInstanceId;
 use mintage_environ::CallId;
@@ -138,7 +137,7 @@ impl<'s, T: 'static> CallScope<'s, T> {
     pub fn end(mut self, result: &Result<()>) {
         match result {
             Ok(()) => self.leave(),
-            Err(error) => self.count(error),
+            Err(error) => self.store.opaque.engine.count_trap(error),
         }
     }
 
@@ -146,15 +145,9 @@ impl<'s, T: 'static> CallScope<'s, T> {
     #[cold]
     pub fn stopped(&self, error: Error) -> Error {
         if matches!(self.hold, Hold::Entered | Hold::Task(_)) {
-            self.count(&error);
+            self.store.opaque.engine.count_trap(&error);
         }
         error
-    }
-
-    fn count(&self, error: &Error) {
-        if error.downcast_ref::<Trap>().is_some() {
-            self.store.opaque.engine.count_trap();
-        }
     }
 
     /// Keeps the instance from being dropped until the scope ends, without entering it.

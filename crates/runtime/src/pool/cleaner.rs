@@ -109,10 +109,11 @@ impl Cleaner {
         was_busy
     }
 
-    /// Returns the number of slabs that wait or are being reset.
-    pub fn waiting(&self) -> usize {
+    /// Returns the number of slabs that wait or are being reset, and what `idle` counts on shelves
+    /// at that moment. A slab that has just come to its shelf may be in both numbers.
+    pub fn waiting_and_idle(&self, idle: impl FnOnce() -> usize) -> (usize, usize) {
         let queue = lock(&self.shared.queue);
-        queue.waiting.len() + queue.busy
+        (queue.waiting.len() + queue.busy, idle())
     }
 
     /// Unmaps what waits of this shelf, and waits until no slab is being reset. Afterwards no one

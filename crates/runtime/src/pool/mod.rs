@@ -147,14 +147,16 @@ impl Pool {
     /// be some instances apart from each other.
     pub fn metrics(&self) -> PoolMetrics {
         let shelves = lock(&self.shelves).clone();
-        let shelves = shelves.iter().filter_map(Weak::upgrade);
-        let (idle, history) = shelves.fold((0, History::default()), |(idle, history), shelf| {
-            (idle + shelf.idle(), history.plus(shelf.history()))
-        });
-        let cleaner = self.cleaner.existing();
-        let waiting = cleaner.map_or(0, |cleaner| cleaner.waiting());
+        let shelves: Vec<_> = shelves.iter().filter_map(Weak::upgrade).collect();
+        let idle = || shelves.iter().map(|shelf| shelf.idle()).sum();
+        let (waiting, idle) = match self.cleaner.existing() {
+            Some(cleaner) => cleaner.waiting_and_idle(idle),
+            None => (0, idle()),
+        };
         let counts = *lock(&self.counts);
-        let history = history.plus(counts.history);
+        let history = shelves
+            .iter()
+            .fold(counts.history, |sum, shelf| sum.plus(shelf.history()));
         PoolMetrics {
             components: counts.components,
             live: counts.slabs.slabs.saturating_sub(idle + waiting),

@@ -398,6 +398,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
                 queued.end(Ok(CallEnd::Cancelled));
             }
             Err(error) => {
+                let error = scope.stopped(error);
                 drop(scope);
                 queued.end(Err(error));
             }
@@ -434,6 +435,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
                 queued.end(Ok(CallEnd::Returned));
             }
             Err(error) => {
+                let error = scope.stopped(error);
                 drop(scope);
                 queued.end(Err(error));
             }

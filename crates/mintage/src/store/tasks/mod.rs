@@ -194,6 +194,7 @@ impl<T: 'static> StoreInner<T> {
         self.break_instance(id);
         let mut calls = self.calls_of(id).into_iter();
         let Some(first) = calls.next() else {
+            self.opaque.engine.count_trap(&error);
             self.host.concurrency.keep_unheard(error);
             return;
         };
@@ -261,6 +262,7 @@ impl<T: 'static> StoreInner<T> {
             return;
         };
         let mut scope = CallScope::from_parts(self, scope);
+        let end = end.map_err(|error| scope.stopped(error));
         scope.leave_task();
         drop(scope);
         queued.into_inner().end(end);
