@@ -367,6 +367,9 @@ fn instances_start_warm() {
             "127.0.0.1:0",
             "--warm-up",
             path,
+            // The guest reports its own panic, which is not one of the command.
+            "-S",
+            "inherit-stderr=n",
             "app.wasm",
         ];
         let code = if path == "/trap-before" { 134 } else { 1 };
