@@ -402,7 +402,7 @@ impl HostOptions {
     }
 }
 
-/// What guests have of the host, opened and checked.
+/// Resources of the host that guests get, opened and checked.
 #[derive(Debug)]
 pub(crate) struct HostParts {
     environment: Vec<(String, String)>,

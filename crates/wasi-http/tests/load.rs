@@ -20,13 +20,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the load takes.
+/// Returns the duration of the load.
 fn time() -> Duration {
     let seconds = std::env::var("MINTAGE_LOAD_SECONDS");
     Duration::from_secs(seconds.map_or(15, |text| text.parse().expect("a number of seconds")))
 }
 
-/// What the process has of the system.
+/// System resources of the process.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     resident: usize,

@@ -1,52 +1,50 @@
-//! [`EngineMetrics`]: what an engine has at a moment, and what it has done so far.
+//! [`EngineMetrics`]: current resources of an engine, and totals since its creation.
 
 use super::Engine;
 use std::sync::atomic::Ordering;
 
-/// What an engine has at a moment, and what it has done since it was created: numbers for
-/// dashboards and alarms.
+/// Current resources of an engine, and totals since its creation, for dashboards and alarms.
 ///
-/// Made by [`Engine::metrics`]. The numbers are read one after the other while other threads go on,
-/// so they may be some instances apart from each other.
+/// Returned by [`Engine::metrics`]. Other threads may change the numbers while they are read, so
+/// they are not one consistent snapshot: a sum may be off by a few instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineMetrics {
-    /// The components that are loaded, each snapshot included.
+    /// Loaded components, including snapshots.
     pub components: usize,
-    /// The instances that live.
+    /// Live instances.
     pub instances_live: usize,
-    /// The instances that were created so far.
+    /// Instances created so far.
     pub instances_created: u64,
-    /// The slots that are ready for the next instance of their component.
+    /// Slots that are ready for the next instance of their component.
     pub slots_idle: usize,
-    /// The slots that wait to be reset in the background
+    /// Slots that wait to be reset in the background
     /// ([`PoolConfig::background_reset`](crate::PoolConfig::background_reset)).
     pub slots_waiting: usize,
-    /// The slots that were reset after use so far, and kept.
+    /// Slots that were reset after use and kept, so far.
     pub resets: u64,
-    /// The calls of guests that ended by a [`Trap`](crate::Trap) so far, deadlines included. A
-    /// trap that ends several calls within each other is counted for each of them.
+    /// Guest calls that ended by a [`Trap`](crate::Trap) so far, including deadlines. A trap that
+    /// ends several nested calls counts once for each of them.
     pub traps: u64,
-    /// The stacks of asynchronous calls that are under way.
+    /// Stacks of asynchronous calls in progress.
     pub stacks_in_use: usize,
-    /// The stacks that are mapped and have no call.
+    /// Mapped stacks without a call.
     pub stacks_idle: usize,
-    /// Bytes of address space that all slots take, accessible or not.
+    /// Bytes of address space that all slots reserve, accessible or not.
     pub address_space: u64,
-    /// The mappings of the process that all slots may take.
+    /// Memory mappings that are reserved for all slots.
     pub mappings: usize,
-    /// Bytes that slots had in memory after their last reset, page tables included: what
-    /// [`PoolConfig::total_keep_resident`](crate::PoolConfig::total_keep_resident) limits. What
-    /// live instances have touched since is not part of it.
+    /// Bytes that slots kept in memory at their last reset, including page tables.
+    /// [`PoolConfig::total_keep_resident`](crate::PoolConfig::total_keep_resident) limits this
+    /// number. It does not include pages that live instances have touched since.
     pub resident_bytes: usize,
 }
 
 impl Engine {
-    /// Returns what the engine has at the moment, and what it has done so far.
+    /// Returns the current resources of the engine, and its totals so far.
     ///
-    /// It takes a short lock or two, and a few nanoseconds for each component. Counting costs the
-    /// engine nothing that other threads would notice: what is counted for each instance is counted
-    /// where its thread has a lock anyway.
+    /// Takes a few short locks, and some nanoseconds for each loaded component. Instances are
+    /// counted under locks that their threads take anyway, so counting adds no contention.
     ///
     /// ```
     /// # fn main() -> mintage::Result<()> {

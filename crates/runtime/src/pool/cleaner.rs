@@ -109,8 +109,9 @@ impl Cleaner {
         was_busy
     }
 
-    /// Returns the number of slabs that wait or are being reset, and what `idle` counts on shelves
-    /// at that moment. A slab that has just come to its shelf may be in both numbers.
+    /// Returns the number of slabs that wait or are being reset, and the result of `idle`, which
+    /// counts the slabs on shelves. The queue is locked meanwhile, so no slab is missed between the
+    /// two. A slab that has just reached its shelf may be in both numbers.
     pub fn waiting_and_idle(&self, idle: impl FnOnce() -> usize) -> (usize, usize) {
         let queue = lock(&self.shared.queue);
         (queue.waiting.len() + queue.busy, idle())

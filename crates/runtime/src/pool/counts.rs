@@ -12,11 +12,11 @@ pub struct Counts {
     pub slabs: SlabTotals,
     /// The slabs that were mapped so far.
     pub mapped: u64,
-    /// What the shelves of components that are gone have counted.
+    /// The totals of shelves whose components are gone.
     pub history: History,
 }
 
-/// What shelves have counted so far.
+/// Totals of a shelf since its component was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// Idle slabs that were taken.

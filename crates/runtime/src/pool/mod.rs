@@ -59,7 +59,7 @@ pub struct Pool {
     cleaner: cleaner::CleanerCell,
 }
 
-/// What a pool has at a moment, and what it has done so far.
+/// Current numbers of a pool, and totals since its creation.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolMetrics {
     /// Loaded components.
@@ -70,9 +70,9 @@ pub struct PoolMetrics {
     pub idle: usize,
     /// Slabs that wait to be reset in the background.
     pub waiting: usize,
-    /// Slabs that were taken for an instance so far.
+    /// Slabs taken for an instance so far.
     pub created: u64,
-    /// Slabs that were reset so far and kept.
+    /// Slabs that were reset and kept, so far.
     pub resets: u64,
     /// Bytes of address space of all slabs.
     pub address_space: u64,
@@ -143,8 +143,8 @@ impl Pool {
         counts.history = counts.history.plus(history);
     }
 
-    /// Returns what the pool has at the moment. Other threads go on meanwhile, so the numbers may
-    /// be some instances apart from each other.
+    /// Returns the current numbers. Other threads may change them meanwhile, so they may differ by
+    /// a few slabs from each other.
     pub fn metrics(&self) -> PoolMetrics {
         let shelves = lock(&self.shelves).clone();
         let shelves: Vec<_> = shelves.iter().filter_map(Weak::upgrade).collect();

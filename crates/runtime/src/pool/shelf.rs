@@ -84,7 +84,7 @@ fn add_locked(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
 }
 
-/// How a slab comes back to its shelf.
+/// The state of a slab that comes back to its shelf.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Returned {
     /// No one has used it.
@@ -144,8 +144,8 @@ impl Shelf {
         self.lists.iter().map(List::len).sum()
     }
 
-    /// Returns what was counted since the component was loaded: slabs that were taken from the
-    /// shelf, and those that came back reset.
+    /// Returns the totals since the component was loaded: slabs taken from the shelf, and slabs
+    /// that came back reset.
     pub(super) fn history(&self) -> History {
         self.lists
             .iter()

@@ -17,12 +17,12 @@ use tokio::task::AbortHandle;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the service knows of the body of a request while the guest has it.
+/// Facts about a request body that outlive its move into the guest's store.
 #[derive(Debug, Default)]
 pub(super) struct RequestBodyState {
-    /// Whether it has more bytes than it may.
+    /// Set when the body exceeds its limit.
     pub is_too_large: AtomicBool,
-    /// Whether the guest waits for the client to send more of it.
+    /// Set while the guest waits for the client to send more.
     pub waits: AtomicBool,
 }
 
@@ -87,7 +87,7 @@ where
     }
 }
 
-/// Returns what a guest learns of a body that its client has not sent well.
+/// Converts an error of the client's body to the error that the guest gets.
 fn request_error(error: BoxError) -> Error {
     match error.downcast::<hyper::Error>() {
         Ok(error) => Error::Hyper(*error),
@@ -99,9 +99,9 @@ fn request_error(error: BoxError) -> Error {
 /// ends.
 pub struct ResponseBody {
     content: Content,
-    /// Whether it was broken off by its guest.
+    /// Set when the guest broke the body off.
     has_failed: bool,
-    /// What ends with the body. In a box, as it is moved with the response several times.
+    /// Ends with the body. Boxed, because the response is moved several times.
     ending: Option<Box<Ending>>,
 }
 
@@ -187,7 +187,7 @@ impl ResponseBody {
         matches!(self.content, Content::Whole(_))
     }
 
-    /// Sets what ends with the body.
+    /// Sets the value that ends with the body.
     pub(super) fn set_ending(&mut self, ending: Box<Ending>) {
         self.ending = Some(ending);
     }

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a guest sends.
+/// The value that a guest sends through its out-parameter.
 type Sent = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 /// The call of a guest for one request.
@@ -98,7 +98,7 @@ impl Call {
             drop(store);
             drop(permit);
             match result {
-                // What a guest calls a return is one here, whatever its exit code.
+                // A guest that exits has returned, whatever its exit code.
                 Err(error) if error.downcast_ref::<I32Exit>().is_none() => Err(error.into()),
                 _ => Ok(()),
             }

@@ -22,10 +22,10 @@ pub struct ServerConfig {
     pub(super) max_streams: u32,
 }
 
-/// How long a client may take.
+/// Times that a client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// Without a request.
+    /// Without a request in progress.
     pub idle: Duration,
     /// From the first byte of a request to the end of its headers.
     pub header: Duration,
@@ -34,7 +34,7 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Returns how often connections are looked at.
+    /// Returns the interval at which connections are checked.
     pub fn period(&self) -> Duration {
         let shortest = self.idle.min(self.header).min(self.write);
         (shortest / 4).clamp(Duration::from_millis(5), Duration::from_millis(250))
@@ -64,48 +64,48 @@ impl ServerConfig {
     }
 
     /// Sets the number of threads, each with a listener and an executor of its own; by default as
-    /// many as the process may use processors. 0 counts as 1.
+    /// many as there are processors for the process. 0 counts as 1.
     pub fn threads(&mut self, threads: usize) -> &mut Self {
         self.threads = Some(threads);
         self
     }
 
-    /// Sets how many connections may be open. More are answered by the status 503 and closed. By
-    /// default 10,000.
+    /// Limits the open connections; by default 10,000. Further ones are answered by the status 503
+    /// and closed.
     pub fn max_connections(&mut self, connections: usize) -> &mut Self {
         self.max_connections = connections;
         self
     }
 
-    /// Sets how long a connection may be open without a request; by default a minute.
+    /// Sets how long a connection may stay open without a request; by default a minute.
     pub fn idle_timeout(&mut self, time: Duration) -> &mut Self {
         self.times.idle = time;
         self
     }
 
-    /// Sets how long the headers of a request may take from their first byte on; by default 10
-    /// seconds. The connection is closed then.
+    /// Sets how long the head of a request may take, from its first byte on; by default 10
+    /// seconds. Slower connections are closed.
     pub fn header_timeout(&mut self, time: Duration) -> &mut Self {
         self.times.header = time;
         self
     }
 
-    /// Sets how long a client may take no bytes of a response; by default 30 seconds. The
-    /// connection is closed then. With HTTP/2, where the client may take those of other responses,
-    /// the stream is reset if the client makes no room for its next piece, of up to 64 KiB.
+    /// Sets how long a client may go without taking a byte of its response; by default 30 seconds.
+    /// The connection is closed then. With HTTP/2, only the stream is reset: when its client has
+    /// made no room for the next piece of up to 64 KiB for this long.
     pub fn write_timeout(&mut self, time: Duration) -> &mut Self {
         self.times.write = time;
         self
     }
 
-    /// Sets how long requests that are under way may take when the server shuts down; by default 30
-    /// seconds. They are dropped then.
+    /// Sets how long a server that shuts down waits for requests in progress; by default 30
+    /// seconds. The rest are dropped then.
     pub fn shutdown_timeout(&mut self, time: Duration) -> &mut Self {
         self.shutdown_timeout = time;
         self
     }
 
-    /// Sets how many requests of one connection of HTTP/2 may be under way; by default 100.
+    /// Limits the requests in progress of one HTTP/2 connection; by default 100.
     pub fn max_streams(&mut self, streams: u32) -> &mut Self {
         self.max_streams = streams;
         self

@@ -63,7 +63,7 @@ impl Clock {
     }
 }
 
-/// What a connection waits for. Only its own thread changes it.
+/// The event that a connection waits for, and since when. Only its own thread changes it.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     clock: Arc<Clock>,
@@ -71,12 +71,12 @@ pub(super) struct ConnectionState {
     requests: AtomicUsize,
     /// Since when there have been none.
     idle_since: AtomicU64,
-    /// When the first byte of the next request came; 0 if none has come.
+    /// The arrival of the first byte of the next request; 0 before it.
     head_since: AtomicU64,
-    /// Since when the client has taken no bytes although there are some; 0 if there are none.
+    /// Since when the client takes no bytes although some wait; 0 if none wait.
     blocked_since: AtomicU64,
     is_http2: AtomicBool,
-    /// How the connection is to end: [`OPEN`], [`CLOSING`] or [`CLOSED`].
+    /// One of [`OPEN`], [`CLOSING`] and [`CLOSED`].
     end: AtomicU8,
     /// The connection's task.
     task: Mutex<Option<Waker>>,
@@ -222,7 +222,7 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
             _ => io.poll_is_http2(cx).map(Result::ok),
         }
     });
-    // How a connection fails is the client's concern.
+    // Errors of a connection are the client's concern.
     match is_http2.await {
         None => {}
         Some(false) => {
@@ -312,7 +312,7 @@ struct Stream {
     /// The first bytes, which tell the version.
     start: [u8; HTTP2.len()],
     filled: usize,
-    /// How many of them were passed on.
+    /// The number of these bytes that were passed on.
     used: usize,
 }
 

@@ -1,4 +1,4 @@
-//! [`Ending`]: what happens at the end of a request, however it ends.
+//! [`Ending`]: counts and reports a request when it ends, however it ends.
 
 use super::body::ResponseBody;
 use super::failure::Failure;
@@ -16,11 +16,11 @@ pub(super) struct Ending {
     start: Instant,
     /// The status of the response, once there is one.
     status: Option<StatusCode>,
-    /// Whether the response has a body, by the method and the status.
+    /// Set if the method and the status allow a response body.
     has_body: bool,
     /// Bytes of the body so far.
     bytes: u64,
-    /// Whether the body has ended.
+    /// Set when the body has ended.
     is_complete: bool,
 }
 

@@ -1,4 +1,4 @@
-//! [`Failure`]: why a request has no response of its guest, and what the client is told of it.
+//! [`Failure`]: the reason why a guest did not answer a request, and the status for its client.
 
 use crate::p2::bindings::http::types::ErrorCode;
 use http::StatusCode;
@@ -29,7 +29,7 @@ pub enum Failure {
     TimedOut {
         /// The trap that ended the guest.
         error: Error,
-        /// Whether the guest waited for its client.
+        /// Set if the guest was waiting for the request body from its client.
         waited_for_client: bool,
     },
     /// The guest trapped, or a host function failed. Answered by 500.

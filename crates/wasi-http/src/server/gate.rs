@@ -1,4 +1,4 @@
-//! [`Gate`]: how many requests are under way, and how many may be.
+//! [`Gate`]: counts and limits the requests in progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

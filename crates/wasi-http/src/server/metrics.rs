@@ -1,4 +1,4 @@
-//! [`ServiceMetrics`]: what a service has answered so far, and its text for Prometheus.
+//! [`ServiceMetrics`]: counts of requests and responses, and their text for Prometheus.
 //!
 //! Each thread counts in a shard of its own, so that counting a request writes no cache line that
 //! other threads write.
@@ -20,7 +20,7 @@ const BOUNDS: [u64; 18] = [
 /// The number of shards. More threads share them.
 const SHARDS: usize = 32;
 
-/// What a service has answered so far.
+/// Counts of a service's requests and responses so far.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ServiceMetrics {

@@ -2,11 +2,11 @@
 //!
 //! | file | has |
 //! |---|---|
-//! | `failure` | [`Failure`]: what goes wrong, and what clients are told of it |
-//! | `gate` | how many requests are under way |
+//! | `failure` | [`Failure`]: reasons why a guest did not answer, and the status of each |
+//! | `gate` | the limit on requests in progress |
 //! | `metrics` | [`ServiceMetrics`] |
 //! | `record` | [`Observer`], for logs |
-//! | `ending` | what happens at the end of a request, however it ends |
+//! | `ending` | counting and reporting of requests that end |
 //! | `body` | the bodies of requests and responses |
 //! | `call` | the call of a guest |
 //! | `service` | [`ProxyService`], a service of hyper and tower |
@@ -133,10 +133,10 @@ pub struct RunningServer {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What all threads of a server share.
+/// State that all threads of a server share.
 #[derive(Debug)]
 struct Shared {
-    /// Whether the server is to shut down.
+    /// Set when the server is to shut down.
     shutdown: watch::Sender<bool>,
     connections: AtomicUsize,
 }

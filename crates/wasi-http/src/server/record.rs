@@ -1,11 +1,11 @@
-//! [`Observer`]: where a host learns of each request that was answered, and of each failure.
+//! [`Observer`]: tells a host of each answered request and each failure.
 
 use super::Failure;
 use http::{Method, StatusCode, Uri, Version};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What identifies a request.
+/// The identity of a request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RequestInfo {
@@ -21,7 +21,7 @@ pub struct RequestInfo {
     pub version: Version,
 }
 
-/// How a request was answered.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Answer {
@@ -31,7 +31,7 @@ pub struct Answer {
     pub bytes: u64,
     /// The time from the head of the request to the end of the response.
     pub took: Duration,
-    /// Whether the response was sent to its end.
+    /// Set if the response was sent to its end.
     pub is_complete: bool,
 }
 

@@ -48,7 +48,7 @@ pub struct ProxyService<T: 'static> {
     peer: Option<SocketAddr>,
 }
 
-/// What all clones share.
+/// State that all clones share.
 struct Shared<T: 'static> {
     new_store: Box<NewStore<T>>,
     counters: Arc<Counters>,
@@ -152,22 +152,22 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
         self
     }
 
-    /// Sets how many requests may be under way. More are answered by the status 503 at once. A
-    /// request counts until its guest has ended. By default 1,000.
+    /// Limits the requests in progress; by default 1,000. Further ones are answered by the status
+    /// 503 at once. A request counts until its guest has ended.
     pub fn max_concurrent_requests(mut self, max: usize) -> Self {
         self.settings_mut().gate.set_max(max);
         self
     }
 
-    /// Sets the most bytes of the body of a request. If it is known to have more, it is answered by
-    /// the status 413 at once. Otherwise its guest gets the error `HTTP-request-body-size`, and the
-    /// client the status 413 if the guest does not answer. By default 100 MiB.
+    /// Limits the bytes of a request body; by default 100 MiB. A request that announces more is
+    /// answered by the status 413 at once. If a body of unknown length exceeds the limit, its guest
+    /// gets the error `HTTP-request-body-size`, and the client gets 413 unless the guest answers.
     pub fn max_request_body(mut self, bytes: u64) -> Self {
         self.settings_mut().max_request_body = bytes;
         self
     }
 
-    /// Sets who learns of each request and each failure. By default no one does.
+    /// Sets the observer of requests and failures. By default there is none.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.settings_mut().observer = Some(observer);
         self
@@ -231,7 +231,7 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
         self.settings.gate.under_way()
     }
 
-    /// Returns what the service has answered so far.
+    /// Returns the counts of requests and responses so far.
     pub fn metrics(&self) -> ServiceMetrics {
         self.shared.counters.sums(self.under_way())
     }

@@ -13,12 +13,12 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
 
-/// What the stream of a response waits for.
+/// The progress of a response's stream.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The times that hyper asked the body for a frame.
     asked: AtomicU64,
-    /// Whether it got one then, for which it needs room.
+    /// Set if hyper got a frame then, and so needs room for it.
     has_frame: AtomicBool,
 }
 
@@ -39,7 +39,7 @@ impl Progress {
 /// Runs the tasks of a connection's streams.
 #[derive(Clone)]
 pub(super) struct Streams {
-    /// How long a client may make no room for the next frame.
+    /// The time within which a client must make room for the next frame.
     time: Duration,
     /// The stream whose task comes next: hyper hands over a request and starts its task in one go.
     next: Arc<Mutex<Option<Arc<Progress>>>>,

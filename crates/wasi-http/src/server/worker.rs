@@ -19,13 +19,13 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 /// The most connections that are refused at a time with an answer. More are closed without one.
 const MAX_REFUSED: usize = 64;
 
-/// How long a client that was refused may take to read that.
+/// The time that a refused client has to read its answer.
 const REFUSED_TIME: Duration = Duration::from_secs(1);
 
-/// How long a server that shuts down waits for the first request of a connection.
+/// The time that a server which shuts down waits for the first request of a connection.
 const LAST_IDLE: Duration = Duration::from_millis(500);
 
-/// What a client is told whose connection is one too many.
+/// The answer to a connection beyond the limit.
 const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\
     content-type: text/plain; charset=utf-8\r\ncontent-length: 24\r\n\r\n503 Service Unavailable\n";
 

@@ -50,7 +50,7 @@ impl WasiHttpView for Host {
 /// A request that was answered: target, status, bytes, whether the response is complete.
 type Answered = (String, Option<u16>, u64, bool);
 
-/// What an observer was told.
+/// Records the calls of an observer.
 #[derive(Debug, Default)]
 pub struct Told {
     /// Requests that were answered.
@@ -86,7 +86,7 @@ pub struct Serving {
     pub engine: Engine,
     pub service: ProxyService<Host>,
     pub told: Arc<Told>,
-    /// What guests have printed.
+    /// Output of guests.
     pub errors: MemoryOutputPipe,
     running: Option<RunningServer>,
 }

@@ -33,7 +33,7 @@ pub(super) struct Lines {
     shared: OnceLock<Arc<Shared>>,
 }
 
-/// What all streams of the guest write to.
+/// The target that all streams of the guest share.
 struct Shared {
     log: Arc<Log>,
     kind: Kind,

@@ -1,11 +1,11 @@
 //! `mintage serve`: answers HTTP requests by a component, each by an instance of its own.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! |---|---|
-//! | `mod.rs` | the options, and the order of what happens |
+//! | `mod.rs` | the options, and the order of the start |
 //! | `guest.rs` | loads and links the component, explains one that cannot serve, warms it up |
 //! | `host.rs` | the data of a request's store |
-//! | `log.rs` | the log: requests, failures, lines that guests print |
+//! | `log/` | the log: requests, failures, lines that guests print |
 //! | `lines.rs` | the guest's standard output and error by line |
 //! | `listen.rs` | the address, or the socket that a supervisor passes on |
 //! | `metrics.rs` | the page with numbers for Prometheus |

@@ -11,18 +11,18 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// How often files are looked at.
+/// The interval at which files are checked.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// What tells that a file has changed: its number, its size and its time. `None` if it is not
-/// there.
+/// Device, inode, size and modification time of a file, which show a change. `None` if the file
+/// does not exist.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
-/// The component's files as they were at some time.
+/// The stamps of the component's files at one time.
 pub(super) struct Files(Vec<Stamp>);
 
-/// Watches the component's files in a thread of its own. `loaded` is how they were before the
-/// component was loaded.
+/// Watches the component's files in a thread of its own. `loaded` are their stamps from before the
+/// component was loaded, so that a change since then is noticed.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ pub(super) fn start(
     Ok(())
 }
 
-/// Returns how the component's files are now.
+/// Returns the present stamps of the component's files.
 pub(super) fn files(loader: &Loader) -> Files {
     let stamp = |path| {
         let data = fs::metadata(path).ok()?;

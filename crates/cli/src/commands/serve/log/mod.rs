@@ -26,7 +26,7 @@ pub(super) use line::Format;
 pub(crate) struct Log {
     /// The form of lines about requests, if there are any.
     requests: Option<Format>,
-    /// Whether the lines of guests have the number of their request.
+    /// Set if lines of guests begin with the number of their request.
     has_prefix: bool,
     output: Queue,
     errors: Queue,
