@@ -1,9 +1,10 @@
 """Measures servers of components; `../serve.sh` is its command.
 
 1. `servers` finds the commands, and `guests.guest` builds the guests.
-2. `throughput` loads all servers of one guest in turn, three rounds.
-3. `memory` starts each of them once more, with idle connections and with requests in flight.
-4. `report` prints medians, and ratios to Wasmtime and to the server without guests; `chart` draws
+2. `able` leaves out servers that cannot serve a guest.
+3. `throughput` loads all servers of one guest in turn, three rounds.
+4. `memory` starts each of them once more, with idle connections and with requests in flight.
+5. `report` prints medians, and ratios to Wasmtime and to the server without guests; `chart` draws
    them.
 """
 
@@ -175,6 +176,18 @@ def started(name, command, guest):
             process.wait()
 
 
+def able(commands, guest):
+    """The commands whose servers answer by this guest. Some guests cannot be warmed up."""
+    found = {}
+    for name, command in commands.items():
+        try:
+            with started(name, command, guest):
+                found[name] = command
+        except CannotBuild as error:
+            say(f"left out: {error}")
+    return found
+
+
 def seconds(text):
     """A time of wrk's: `1.23ms`."""
     number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
@@ -276,13 +289,14 @@ RATIOS = [("mintage", "wasmtime"), ("mintage-warm", "wasmtime"), ("mintage", "hy
 
 def report(results, sizes):
     """Prints a Markdown table."""
-    names = list(next(iter(results.values())))
+    # In their order; some guests have fewer.
+    names = list(dict.fromkeys(name for by_server in results.values() for name in by_server))
     ratios = [(over, under) for over, under in RATIOS if over in names and under in names]
     heading = ["guest", "metric", *names, *(f"{over} / {under}" for over, under in ratios)]
     rows = []
     for guest, by_server in results.items():
         for label, key, shown in METRICS:
-            values = {name: by_server[name].get(key) for name in names}
+            values = {name: by_server.get(name, {}).get(key) for name in names}
             cells = ["-" if value is None else shown(value) for value in values.values()]
             cells += ["-" if None in (values[over], values[under])
                       else f"{values[over] / values[under]:.3f}" for over, under in ratios]
@@ -341,8 +355,9 @@ def main():
     for language in chosen.guests:
         guest = guests.guest(language)
         say(f"loading servers of {guest.name}")
-        results[language] = throughput(commands, guest, duration)
-        for name, command in commands.items():
+        usable = able(commands, guest)
+        results[language] = throughput(usable, guest, duration)
+        for name, command in usable.items():
             results[language][name] |= memory(name, command, guest, **sizes)
     print(json.dumps(results, indent=2)) if chosen.json else report(results, sizes)
     if chosen.chart:
