@@ -202,7 +202,8 @@ def load(address, duration):
     text = run(command).decode()
     if failed := re.search(r"(Non-2xx.*|Socket errors.*)", text):
         raise ConnectionError(failed[1])
-    found = dict(re.findall(r"^ +(50|99)% +(\S+)$", text, re.M))
+    # wrk pads units of one letter.
+    found = dict(re.findall(r"^ +(50|99)% +(\S+) *$", text, re.M))
     rate = float(re.search(r"Requests/sec: +([\d.]+)", text)[1])
     return {"rate": rate, "p50": seconds(found["50"]), "p99": seconds(found["99"])}
 
