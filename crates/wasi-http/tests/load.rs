@@ -13,7 +13,8 @@ mod client;
 mod common;
 
 use crate::client::{Client, get};
-use crate::common::{Serving, serve, serve_with, wait_until};
+use crate::common::{Serving, serve_with, wait_until};
+use mintage_wasi_http::server::Observer;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +48,11 @@ fn taken() -> Taken {
             .count(),
     }
 }
+
+/// Forgets each request: a record of all of them would grow with the load.
+struct Forgetful;
+
+impl Observer for Forgetful {}
 
 /// The servers under load.
 struct Servers {
@@ -125,9 +131,13 @@ fn act(kind: u64, client: &mut Option<Client>, servers: &Servers) {
 #[test]
 fn nothing_grows_under_mixed_load() {
     let time_out = Duration::from_millis(200);
+    let observer = Arc::new(Forgetful);
     let servers = Arc::new(Servers {
-        serving: serve(),
-        hasty: serve_with(|_| {}, |service| service.timeout(Some(time_out))),
+        serving: serve_with(|_| {}, |service| service.observer(observer.clone())),
+        hasty: serve_with(
+            |_| {},
+            |service| service.timeout(Some(time_out)).observer(observer.clone()),
+        ),
     });
     let (over, count) = (
         Arc::new(AtomicBool::new(false)),
