@@ -35,11 +35,19 @@ const MAX_SEND_BUFFER: usize = 128 << 10;
 /// The first bytes of a connection of HTTP/2 that no request of HTTP/1.1 begins with.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0";
 
-/// The time of a thread in milliseconds, as of when its connections were last looked at. It is
-/// never 0, which stands for no time.
+/// The most that one check of its connections moves the clock of a thread, in milliseconds.
+const MAX_STEP: u64 = 1000;
+
+/// The time of a thread in milliseconds, as of the last check of its connections. It is never 0,
+/// which stands for no time.
+///
+/// It does not go on while the thread cannot: if the process was stopped, or the machine suspended,
+/// all clients would have missed their time, for bytes that the thread did not take.
 #[derive(Debug)]
 pub(super) struct Clock {
     start: Instant,
+    /// Milliseconds from `start` to the last check.
+    checked: AtomicU64,
     now: AtomicU64,
 }
 
@@ -47,15 +55,23 @@ impl Clock {
     pub fn new() -> Clock {
         Clock {
             start: Instant::now(),
+            checked: AtomicU64::new(0),
             now: AtomicU64::new(1),
         }
     }
 
-    /// Moves the clock to the present.
+    /// Moves the clock by the time since the last check. Returns the new time.
     pub fn update(&self) -> u64 {
-        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.now.store(millis + 1, Relaxed);
-        millis + 1
+        self.advance(self.start.elapsed())
+    }
+
+    /// Moves the clock, of which only its own thread makes checks.
+    fn advance(&self, since_start: Duration) -> u64 {
+        let millis = u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX);
+        let passed = millis.saturating_sub(self.checked.swap(millis, Relaxed));
+        let now = self.now().saturating_add(passed.min(MAX_STEP));
+        self.now.store(now, Relaxed);
+        now
     }
 
     fn now(&self) -> u64 {
@@ -392,5 +408,33 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_lose_no_time_while_the_thread_is_stopped() {
+        let times = Times {
+            idle: Duration::from_secs(60),
+            header: Duration::from_secs(10),
+            write: Duration::from_secs(30),
+        };
+        let clock = Arc::new(Clock::new());
+        let state = ConnectionState::new(clock.clone());
+        state.wrote(true);
+        let is_closed_after = |seconds| {
+            state.check(clock.advance(Duration::from_secs(seconds)), &times);
+            state.end.load(Relaxed) == CLOSED
+        };
+        // An hour without a check counts as a second.
+        assert!(!is_closed_after(3600));
+        assert_eq!(clock.now(), 1001);
+        for second in 1..30 {
+            assert!(!is_closed_after(3600 + second), "{second}");
+        }
+        assert!(is_closed_after(3630));
     }
 }
