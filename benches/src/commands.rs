@@ -166,7 +166,7 @@ struct Task {
     arguments: &'static [&'static str],
     /// Fills the command's folder.
     fill: fn(&Path) -> Result<()>,
-    /// What the command does once before it is measured.
+    /// Arguments of a first run, which is not measured.
     first: Option<&'static [&'static str]>,
 }
 

@@ -53,7 +53,7 @@ fn serve(address: SocketAddr) -> Result<()> {
                 let connection = hyper::server::conn::http1::Builder::new()
                     .pipeline_flush(true)
                     .serve_connection(TokioIo::new(stream), service_fn(answer));
-                // A client that goes away is no failure.
+                // Clients may close a connection at any time.
                 let _ = connection.await;
             });
         }

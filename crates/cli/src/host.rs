@@ -285,7 +285,7 @@ impl HostOptions {
         WASI.collect(&self.wasi)
     }
 
-    /// Opens and checks what the options name.
+    /// Opens the folders that the options name, and checks the other options.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ pub(super) fn shared(address: SocketAddr, count: usize) -> io::Result<Vec<TcpLis
 ///
 /// # Errors
 ///
-/// If there are no file descriptors left.
+/// If the process has too many open files.
 pub(super) fn copies(listener: TcpListener, count: usize) -> io::Result<Vec<TcpListener>> {
     listener.set_nonblocking(true)?;
     (0..count).map(|_| listener.try_clone()).collect()

@@ -182,7 +182,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the system gives no threads, or no memory for their executors.
+    /// If a thread or its executor cannot be started.
     pub fn start<T>(self, service: ProxyService<T>) -> io::Result<RunningServer>
     where
         T: WasiHttpView + 'static,

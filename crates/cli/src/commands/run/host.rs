@@ -40,7 +40,7 @@ impl ProgramOptions {
         self.host.keys()
     }
 
-    /// Makes what a program has for HTTP requests.
+    /// Creates the HTTP context of a program.
     ///
     /// # Errors
     ///

@@ -50,7 +50,8 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// Opens and checks what the options name. Output of guests goes to `log`.
+    /// Opens the folders that the options name, and checks the other options. Output of guests goes
+    /// to `log`.
     ///
     /// # Errors
     ///
@@ -79,7 +80,7 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// If there are no file descriptors left.
+    /// If the process has too many open files.
     pub fn store(&self, engine: &Engine, request: &RequestInfo) -> Result<Store<Host>> {
         self.store_numbered(engine, request.number)
     }

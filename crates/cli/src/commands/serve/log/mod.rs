@@ -2,7 +2,7 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `mod.rs` | what is written where |
+//! | `mod.rs` | [`Log`], and which lines go to which stream |
 //! | `line.rs` | the text of a line |
 //! | `queue.rs` | lines that wait until they are written, by a thread of their own |
 
@@ -37,7 +37,7 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// If the system gives no threads.
+    /// If a thread cannot be started.
     pub fn start(requests: Option<Format>, has_prefix: bool) -> Result<Log> {
         let start = || -> io::Result<Log> {
             Ok(Log {

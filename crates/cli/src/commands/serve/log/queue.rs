@@ -47,7 +47,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// If the system gives none.
+    /// If it cannot be started.
     pub fn start(name: &str, mut target: impl Write + Send + 'static) -> io::Result<Queue> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -57,7 +57,7 @@ impl Queue {
         let own = shared.clone();
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
             while let Some(bytes) = own.take() {
-                // If no one reads, there is no place to say so.
+                // The log itself cannot be written, so the error is dropped.
                 let _ = target.write_all(&bytes).and_then(|()| target.flush());
             }
         });
