@@ -63,8 +63,8 @@ pub use entry::{
 pub use fiber::{Stack, StackMetrics, StackPool};
 pub use instance::{
     CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostFuture, HostHooks,
-    HostTable, Instance, InstanceHandle, LaterPermit, Limiter, Limits, Permit, StoreState,
-    StoreWords, Verdict,
+    HostTable, Instance, InstanceHandle, LaterPermit, Limiter, Limits, Permit, SnapshotHandles,
+    StoreState, StoreWords, Verdict,
 };
 pub use instantiate::{Initializers, instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig, PoolMetrics};

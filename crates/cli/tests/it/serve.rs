@@ -364,8 +364,13 @@ fn instances_start_warm() {
         assert_eq!(server.get("/next"), ok("2\n"));
     }
     drop(server);
+    let server = Server::start(&sandbox, &["--warm-up", "/keep"]);
+    for _ in 0..3 {
+        assert_eq!(server.get("/keep"), ok("kept\n"));
+    }
+    drop(server);
     for (path, message) in [
-        ("/keep", "handle"),
+        ("/reuse", "had this resource when the snapshot was taken"),
         ("/trap-before", "unreachable"),
         (
             "/status?503",
@@ -383,7 +388,7 @@ fn instances_start_warm() {
             "inherit-stderr=n",
             "app.wasm",
         ];
-        let code = if path == "/trap-before" { 134 } else { 1 };
+        let code = if path.starts_with("/status") { 1 } else { 134 };
         sandbox.fail(&args, code, &["cannot warm up `app.wasm`", message]);
     }
     let args = ["serve", "--warm-up", "next", "app.wasm"];

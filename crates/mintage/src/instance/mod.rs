@@ -13,7 +13,7 @@ use crate::{
     ExportLookup, Func, Lift, Lower, TypedFunc,
 };
 use mintage_environ::component::HostCalls;
-use mintage_runtime::HostTable;
+use mintage_runtime::{HostTable, SnapshotHandles};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -206,7 +206,38 @@ impl Instance {
     /// # Panics
     ///
     /// If the instance is not in this store, or was dropped.
-    pub fn snapshot(&self, mut store: impl AsContextMut) -> Result<Component> {
+    pub fn snapshot(&self, store: impl AsContextMut) -> Result<Component> {
+        self.snapshot_with(store, SnapshotHandles::Refuse)
+    }
+
+    /// As [`snapshot`](Instance::snapshot), for an instance that has handles.
+    ///
+    /// New instances have the same handles. Those of resources that a guest defines mean the same
+    /// in each of them. Those of the host's resources are *retired*: the resources stay with this
+    /// instance, so the guest can drop such a handle, and any other use of it is a trap.
+    ///
+    /// It depends on the guest whether it can do without them. So let an instance of the snapshot
+    /// do some work before you rely on it.
+    ///
+    /// # Errors
+    ///
+    /// - If a call into the instance is under way, or was stopped.
+    /// - If more than 64 MiB, or too many scattered pages, differ from the initial state.
+    ///
+    /// [`Component::serialize`] of the result fails if there are handles.
+    ///
+    /// # Panics
+    ///
+    /// If the instance is not in this store, or was dropped.
+    pub fn snapshot_retiring_handles(&self, store: impl AsContextMut) -> Result<Component> {
+        self.snapshot_with(store, SnapshotHandles::Retire)
+    }
+
+    fn snapshot_with(
+        &self,
+        mut store: impl AsContextMut,
+        handles: SnapshotHandles,
+    ) -> Result<Component> {
         let opaque = &mut store.as_context_mut().0.opaque;
         self.in_store(opaque)
             .expect("the store that the instance was made in");
@@ -216,7 +247,7 @@ impl Instance {
             "a call into the instance is under way or was stopped, so that there is no state to \
              keep"
         );
-        let code = instance.runtime.get_mut().snapshot();
+        let code = instance.runtime.get_mut().snapshot(handles);
         Component::from_code(&opaque.engine, code.context("cannot take a snapshot")?)
     }
 

@@ -12,6 +12,8 @@ struct Host {
     limits: StoreLimits,
     /// The number of calls of the host.
     calls: u32,
+    /// The number of resources that were destroyed.
+    dropped: u32,
     /// The instance whose snapshot the host takes when it is called, and the error.
     wanted: Option<Instance>,
     error: Option<String>,
@@ -36,7 +38,16 @@ fn linked(component: &Component) -> InstancePre<Host> {
         Ok((7u32,))
     })
     .unwrap();
-    root.resource("thing", ResourceType::host::<Thing>(), |_, _| Ok(()))
+    root.resource(
+        "thing",
+        ResourceType::host::<Thing>(),
+        |mut store: StoreContextMut<'_, Host>, _| {
+            store.data_mut().dropped += 1;
+            Ok(())
+        },
+    )
+    .unwrap();
+    root.func_wrap("use", |_, (_,): (Resource<Thing>,)| Ok((9u32,)))
         .unwrap();
     root.func_wrap("make", |_, (): ()| Ok((Resource::<Thing>::new_own(5),)))
         .unwrap();
@@ -235,21 +246,127 @@ fn a_running_or_stopped_instance_has_no_snapshot() {
     assert!(error.contains("under way or was stopped"), "{error}");
 }
 
+/// A component with handles of resources of the host's and of its own.
+fn handles() -> String {
+    let names = ["make", "drop", "use", "new", "forget", "rep"];
+    let functions = names.map(|name| {
+        format!(
+            r#"(func (export "{name}") (param "x" u32) (result u32)
+                 (canon lift (core func $i "{name}")))"#
+        )
+    });
+    r#"(component
+      (import "thing" (type $thing (sub resource)))
+      (import "make" (func $make (result (own $thing))))
+      (import "use" (func $use (param "x" (borrow $thing)) (result u32)))
+      (type $own (resource (rep i32)))
+      (core func $make (canon lower (func $make)))
+      (core func $use (canon lower (func $use)))
+      (core func $drop (canon resource.drop $thing))
+      (core func $new (canon resource.new $own))
+      (core func $forget (canon resource.drop $own))
+      (core func $rep (canon resource.rep $own))
+      (core module $m
+        (import "" "make" (func $make (result i32))) (import "" "drop" (func $drop (param i32)))
+        (import "" "use" (func $use (param i32) (result i32)))
+        (import "" "new" (func $new (param i32) (result i32)))
+        (import "" "forget" (func $forget (param i32)))
+        (import "" "rep" (func $rep (param i32) (result i32)))
+        (func (export "make") (param i32) (result i32) (call $make))
+        (func (export "use") (param i32) (result i32) (call $use (local.get 0)))
+        (func (export "drop") (param i32) (result i32) (call $drop (local.get 0)) (i32.const 0))
+        (func (export "new") (param i32) (result i32) (call $new (local.get 0)))
+        (func (export "rep") (param i32) (result i32) (call $rep (local.get 0)))
+        (func (export "forget") (param i32) (result i32)
+          (call $forget (local.get 0)) (i32.const 0)))
+      (core instance $i (instantiate $m (with "" (instance
+        (export "make" (func $make)) (export "drop" (func $drop)) (export "use" (func $use))
+        (export "new" (func $new)) (export "forget" (func $forget)) (export "rep" (func $rep))))))
+      FUNCTIONS)"#
+        .replace("FUNCTIONS", &functions.concat())
+}
+
+#[test]
+fn handles_are_retired() {
+    let engine = Engine::default();
+    let mut store = store(&engine);
+    let first = linked(&component(&engine, &handles()))
+        .instantiate(&mut store)
+        .unwrap();
+    let [thing, other, freed] = [0; 3].map(|x| call(&mut store, &first, "make", x).unwrap());
+    let own = call(&mut store, &first, "new", 77).unwrap();
+    call(&mut store, &first, "drop", freed).unwrap();
+    let snapshot = first.snapshot_retiring_handles(&mut store).unwrap();
+    let dropped = store.data().dropped;
+    let pre = linked(&snapshot);
+    for _ in 0..3 {
+        let instance = pre.instantiate(&mut store).unwrap();
+        // The freed index is the next one, and those of retired handles are not used again.
+        assert_eq!(call(&mut store, &instance, "make", 0).unwrap(), freed);
+        let next = call(&mut store, &instance, "make", 0).unwrap();
+        assert_eq!(next, own + 1);
+        assert_eq!(call(&mut store, &instance, "use", next).unwrap(), 9);
+        // What the guest defines means the same.
+        assert_eq!(call(&mut store, &instance, "rep", own).unwrap(), 77);
+        // Dropping destroys nothing.
+        call(&mut store, &instance, "drop", thing).unwrap();
+        assert_eq!(store.data().dropped, dropped);
+        assert_eq!(call(&mut store, &instance, "make", 0).unwrap(), thing);
+        call(&mut store, &instance, "drop", thing).unwrap();
+        assert_eq!(store.data().dropped, dropped + 1);
+        store.data_mut().dropped = dropped;
+        // The snapshot of an instance of a snapshot.
+        let again = instance.snapshot_retiring_handles(&mut store).unwrap();
+        for component in [&snapshot, &again] {
+            let instance = linked(component).instantiate(&mut store).unwrap();
+            let error = call(&mut store, &instance, "use", other).unwrap_err();
+            assert_eq!(error.downcast_ref(), Some(&Trap::UnknownHandle));
+            let error = format!("{error:?}");
+            assert!(error.contains("when the snapshot was taken"), "{error}");
+            // A handle of another type stays one.
+            let instance = linked(component).instantiate(&mut store).unwrap();
+            let error = call(&mut store, &instance, "forget", other).unwrap_err();
+            assert_eq!(error.downcast_ref(), Some(&Trap::WrongHandleType));
+        }
+    }
+    // The first instance still has its own.
+    assert_eq!(call(&mut store, &first, "use", other).unwrap(), 9);
+    let error = snapshot.serialize().unwrap_err().to_string();
+    assert!(error.contains("no place for the handles"), "{error}");
+    // Without handles it is as any other snapshot.
+    let fresh = linked(&component(&engine, &handles()))
+        .instantiate(&mut store)
+        .unwrap();
+    let snapshot = fresh.snapshot_retiring_handles(&mut store).unwrap();
+    snapshot.serialize().unwrap();
+}
+
+#[test]
+fn retired_handles_count_in_the_limit() {
+    let engine = Engine::default();
+    let mut store = store(&engine);
+    let first = linked(&component(&engine, &handles()))
+        .instantiate(&mut store)
+        .unwrap();
+    for _ in 0..3 {
+        call(&mut store, &first, "make", 0).unwrap();
+    }
+    let snapshot = first.snapshot_retiring_handles(&mut store).unwrap();
+    for (limit, room) in [(1, 0), (3, 0), (5, 2)] {
+        let mut store = self::store(&engine);
+        store.data_mut().limits = StoreLimitsBuilder::new().handles(limit).build();
+        let instance = linked(&snapshot).instantiate(&mut store).unwrap();
+        for _ in 0..room {
+            call(&mut store, &instance, "make", 0).unwrap();
+        }
+        let error = call(&mut store, &instance, "make", 0).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::HandleTableFull));
+    }
+}
+
 #[test]
 fn handles_have_to_be_dropped_before() {
-    let text = r#"(component
-        (import "thing" (type $thing (sub resource)))
-        (import "make" (func $make (result (own $thing))))
-        (core func $make (canon lower (func $make)))
-        (core func $drop (canon resource.drop $thing))
-        (core module $m
-          (import "" "make" (func $make (result i32))) (import "" "drop" (func $drop (param i32)))
-          (func (export "make") (param i32) (result i32) (call $make))
-          (func (export "drop") (param i32) (result i32) (call $drop (local.get 0)) (i32.const 0)))
-        (core instance $i (instantiate $m (with "" (instance
-          (export "make" (func $make)) (export "drop" (func $drop))))))
-        (func (export "make") (param "x" u32) (result u32) (canon lift (core func $i "make")))
-        (func (export "drop") (param "x" u32) (result u32) (canon lift (core func $i "drop"))))"#;
+    let text = &handles();
     let engine = Engine::default();
     let mut store = store(&engine);
     let instance = linked(&component(&engine, text))

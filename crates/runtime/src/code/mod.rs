@@ -7,6 +7,7 @@ pub use callees::Callee;
 pub use debug_info::DebugInfo;
 
 use crate::arch;
+use crate::component::handles::{Handles, KeptHandles};
 use crate::pool::{Pool, PooledSlab, Shelf, Written};
 use crate::slab::Image;
 use crate::sys::mmap::{self, FileMapping};
@@ -44,6 +45,8 @@ pub struct Code {
     started: StartedImage,
     shelf: Arc<Shelf>,
     debug_info: OnceLock<DebugInfo>,
+    /// The handles that instances start with.
+    handles: Option<Arc<KeptHandles>>,
 }
 
 /// The image of instances whose start functions have run.
@@ -203,6 +206,7 @@ impl Code {
             started: StartedImage::new(!pool.config().keep_started),
             shelf: Shelf::new(pool),
             debug_info: OnceLock::new(),
+            handles: None,
         }))
     }
 
@@ -226,8 +230,13 @@ impl Code {
     ///
     /// # Errors
     ///
-    /// Never for code that this host can run.
+    /// If they start with handles.
     pub fn serialize(&self) -> Result<Vec<u8>> {
+        ensure!(
+            self.handles.is_none(),
+            "an artifact has no place for the handles that instances of this snapshot start with; \
+             have the guest drop them before the snapshot is taken"
+        );
         if self.declared.is_of_artifact() {
             return Ok(self.artifact.bytes().to_vec());
         }
@@ -346,9 +355,18 @@ impl Code {
         self.shelf.clear();
     }
 
-    /// Returns the same code with instances that start with `image`. No start functions run for
-    /// them.
-    pub(crate) fn with_image(&self, image: Image) -> Arc<Code> {
+    /// Returns the handle tables of a new instance, with at most `limit` handles.
+    #[inline]
+    pub(crate) fn new_handles(&self, limit: u32) -> Handles {
+        match &self.handles {
+            None => Handles::new(limit),
+            Some(kept) => Handles::of_snapshot(kept, limit),
+        }
+    }
+
+    /// Returns the same code with instances that start with `image` and these handles. No start
+    /// functions run for them.
+    pub(crate) fn with_image(&self, image: Image, handles: Option<KeptHandles>) -> Arc<Code> {
         Arc::new(Code {
             artifact: self.artifact.clone(),
             text: self.text,
@@ -358,6 +376,7 @@ impl Code {
             started: StartedImage::new(true),
             shelf: Shelf::new(self.shelf.pool()),
             debug_info: self.debug_info.clone(),
+            handles: handles.map(Arc::new),
         })
     }
 

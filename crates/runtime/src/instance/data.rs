@@ -203,7 +203,7 @@ impl InstanceData {
                 check_in,
                 hooks,
                 poisoned: Cell::new(false),
-                handles: RefCell::new(Handles::new(limits.handles)),
+                handles: RefCell::new(code.new_handles(limits.handles)),
                 user: Cell::new(0),
                 faults: Cell::new(None),
                 depends_on_host: Cell::new(false),

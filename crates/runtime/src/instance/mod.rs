@@ -15,7 +15,7 @@ pub use host_table::{HostFunc, HostTable};
 pub use limits::{
     CheckIn, Growing, Growth, HostFuture, LaterPermit, Limiter, Limits, Permit, Verdict,
 };
-pub use snapshot::keep_started;
+pub use snapshot::{SnapshotHandles, keep_started};
 
 use crate::bulk::Pauses;
 use crate::code::Code;

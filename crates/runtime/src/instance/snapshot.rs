@@ -31,26 +31,45 @@ pub fn keep_started(data: &InstanceData) {
     }
 }
 
+/// What a snapshot does with the handles that an instance has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotHandles {
+    /// It fails if there are any.
+    Refuse,
+    /// Other instances have them, too. Those of resources that the host owns are retired: they can
+    /// be dropped, and any other use is a trap.
+    Retire,
+}
+
 impl Instance {
     /// Returns the same code with instances that start with the present state of this one. No start
     /// functions run for them.
     ///
     /// # Errors
     ///
-    /// If a call into the instance was stopped, the instance has handles (which mean nothing to
-    /// another instance), tasks of it are under way, its contents are too large or too scattered,
-    /// or the system gives no memory for them.
-    pub fn snapshot(&mut self) -> Result<Arc<Code>> {
+    /// If a call into the instance was stopped, the instance has handles that `handles` does not
+    /// allow, tasks of it are under way, its contents are too large or too scattered, or the system
+    /// gives no memory for them.
+    pub fn snapshot(&mut self, handles: SnapshotHandles) -> Result<Arc<Code>> {
         let data = self.data();
         ensure!(
             !data.poisoned.get(),
             "a call into the instance was stopped, and what it holds is in no known state"
         );
-        ensure!(
-            data.handles.borrow().are_empty(),
-            "the instance holds handles of resources or error contexts, which other instances \
-             could not use; have the guest drop them before"
-        );
+        let kept = match handles {
+            SnapshotHandles::Refuse => {
+                ensure!(
+                    data.handles.borrow().are_empty(),
+                    "the instance holds handles of resources or error contexts, which other \
+                     instances could not use; have the guest drop them before, or retire them \
+                     (`Instance::snapshot_retiring_handles`)"
+                );
+                None
+            }
+            SnapshotHandles::Retire => {
+                data.with_handles(|handles, resources| handles.retired(resources))
+            }
+        };
         ensure!(
             data.is_idle(),
             "tasks of the instance are under way, or it has waitable sets, streams or futures, \
@@ -63,7 +82,7 @@ impl Instance {
                 Image::MAX_KEPT >> 20
             )
         })?;
-        Ok(data.code.with_image(image))
+        Ok(data.code.with_image(image, kept))
     }
 }
 

@@ -182,7 +182,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If a thread or its executor cannot be started.
+    /// If a thread or its executor cannot be started. Those that were started before end again.
     pub fn start<T>(self, service: ProxyService<T>) -> io::Result<RunningServer>
     where
         T: WasiHttpView + 'static,
@@ -197,27 +197,40 @@ impl Server {
             threads: Vec::new(),
         };
         for (i, listener) in self.listeners.into_iter().enumerate() {
-            // The executors are made here, where an error can be returned.
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .event_interval(TASKS_IN_A_ROW)
-                .build()?;
             let worker = Worker::new(self.config.clone(), service.clone(), shared.clone());
-            let run = move || {
-                mintage::Engine::tls_eager_initialize();
-                // It fails only if the listener cannot be watched. Then others serve.
-                let _ = runtime.block_on(worker.run(listener));
-            };
-            let thread = thread::Builder::new().name(format!("serve-{i}"));
-            running.threads.push(thread.spawn(run)?);
+            let serving = serve(worker, listener, i);
+            running
+                .threads
+                .push(serving.inspect_err(|_| running.shut_down())?);
         }
         if service.has_time_slices() {
             let thread = thread::Builder::new().name("serve-slices".into());
-            let tick = move || slices(&service, &shared);
-            running.threads.push(thread.spawn(tick)?);
+            let ticking = thread.spawn(move || slices(&service, &shared));
+            running
+                .threads
+                .push(ticking.inspect_err(|_| running.shut_down())?);
         }
         Ok(running)
     }
+}
+
+/// Starts a thread that serves, with an executor of its own.
+fn serve<T: WasiHttpView + 'static>(
+    worker: Worker<T>,
+    listener: TcpListener,
+    number: usize,
+) -> io::Result<JoinHandle<()>> {
+    // The executor is made here, where an error can be returned.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(TASKS_IN_A_ROW)
+        .build()?;
+    let thread = thread::Builder::new().name(format!("serve-{number}"));
+    thread.spawn(move || {
+        mintage::Engine::tls_eager_initialize();
+        // It fails only if the listener cannot be watched. Then others serve.
+        let _ = runtime.block_on(worker.run(listener));
+    })
 }
 
 /// Makes guests that compute let others run, until the server has shut down.

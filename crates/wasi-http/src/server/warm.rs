@@ -17,16 +17,16 @@ use tokio::sync::oneshot;
 
 /// Lets an instance answer a request, and returns the status of its response, and a component whose
 /// instances start in its state after that: see
-/// [`Instance::snapshot`](mintage::Instance::snapshot).
+/// [`Instance::snapshot_retiring_handles`](mintage::Instance::snapshot_retiring_handles).
 ///
 /// **All** state is passed on: secrets, the time and random numbers that the guest has read are the
-/// same in all later instances.
+/// same in all later instances. Resources that the guest still has after the request, such as open
+/// streams, are not. A guest that uses them later traps, so let an instance of the component answer
+/// the request once more before it serves others.
 ///
 /// # Errors
 ///
-/// - If the guest fails or sends no response.
-/// - If the guest still has handles after the request, such as streams that it keeps open: these
-///   have no meaning in another instance. The error says so.
+/// If the guest fails or sends no response, or if there is no snapshot of it.
 pub async fn warm_up<T: WasiHttpView + 'static>(
     guest: &ProxyPre<T>,
     mut store: Store<T>,
@@ -79,6 +79,6 @@ pub async fn warm_up<T: WasiHttpView + 'static>(
         Some(Err(code)) => bail!("the guest answered with an error: {code:?}"),
         None => bail!("the guest returned without a response"),
     };
-    let component = instance.snapshot(&mut store)?;
+    let component = instance.snapshot_retiring_handles(&mut store)?;
     Ok((status, component))
 }

@@ -161,3 +161,20 @@ fn many_clients_at_once_get_their_own_answers() {
     let lens: HashSet<u64> = answers.iter().map(|&(_, _, bytes, _)| bytes).collect();
     assert_eq!(lens, HashSet::from([11, 12]));
 }
+
+#[test]
+fn long_headers_reach_the_guest() {
+    let serving = serve();
+    let mut client = serving.client();
+    let value = "v".repeat(60_000);
+    client.send(format!(
+        "GET /headers HTTP/1.1\r\nhost: test\r\nx-long: {value}\r\n\r\n"
+    ));
+    let response = client.response().unwrap();
+    assert_eq!(response.status, 200);
+    assert!(response.text().contains(&format!("x-long: {value}\n")));
+    let many: String = (0..90).map(|i| format!("x-{i}: {i}\r\n")).collect();
+    client.send(format!("GET /headers HTTP/1.1\r\nhost: test\r\n{many}\r\n"));
+    let response = client.response().unwrap();
+    assert!(response.text().contains("x-0: 0\n") && response.text().contains("x-89: 89\n"));
+}

@@ -82,6 +82,25 @@ fn chunks_with_extensions_and_trailers_are_read() {
 }
 
 #[test]
+fn trailers_of_a_client_reach_the_guest() {
+    let serving = serve();
+    let mut client = serving.client();
+    let head = "POST /read-trailers HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n";
+    for (end, text) in [
+        ("x-sum: 5\r\nx-other: a b\r\n", "x-sum: 5\nx-other: a b\n"),
+        ("", "none\n"),
+    ] {
+        client.send(format!(
+            "{head}trailer: x-sum\r\n\r\n5\r\nhello\r\n0\r\n{end}\r\n"
+        ));
+        assert_eq!(client.response().unwrap().text(), format!("Ok(5)\n{text}"));
+    }
+    // A body of known length has none.
+    let response = client.post("/read-trailers", "hello");
+    assert_eq!(response.text(), "Ok(5)\nnone\n");
+}
+
+#[test]
 fn trailers_of_a_guest_reach_the_client() {
     let serving = serve();
     let mut client = serving.client();

@@ -9,7 +9,7 @@ use http::Request;
 use http::header::HOST;
 use mintage::component::types::ComponentItem;
 use mintage::error::{Context, Error, Result, bail, ensure};
-use mintage::{Component, Config, LinkError, Linker, PoolConfig};
+use mintage::{Component, Config, Engine, LinkError, Linker, PoolConfig, Store};
 use mintage_wasi_http::p2::bindings::ProxyPre;
 use mintage_wasi_http::server::warm_up;
 use std::fs;
@@ -84,8 +84,7 @@ impl Loader {
         };
         let guest = link(&loaded.component)?;
         // An artifact has its own settings.
-        let mut store = self.template.store_numbered(engine, 0)?;
-        store
+        self.store(engine)?
             .set_deadline(Duration::from_secs(60))
             .with_context(|| {
                 format!("`{app}` cannot be interrupted; compile it with `--interruptible`")
@@ -93,21 +92,40 @@ impl Loader {
         let Some(path) = &self.warm_up else {
             return Ok(guest);
         };
-        store.set_deadline(self.timeout.unwrap_or(WARM_UP_TIME))?;
-        // It shares its thread with no one, so it need not yield.
-        store.set_epoch_deadline(u64::MAX / 2);
-        let request = Request::get(path.as_str()).header(HOST, "localhost");
-        let request = request.body(String::new()).context("`--warm-up`")?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let warm = runtime.block_on(warm_up(&guest, store, request));
-        let (status, warm) = warm.with_context(|| format!("cannot warm up `{app}` by `{path}`"))?;
-        ensure!(
-            !status.is_server_error(),
-            "cannot warm up `{app}`: it answers the request for `{path}` by {status}"
-        );
-        link(&warm)
+        let answer = |guest: &ProxyPre<Host>| -> Result<Component> {
+            let request = Request::get(path.as_str()).header(HOST, "localhost");
+            let request = request.body(String::new()).context("`--warm-up`")?;
+            let mut store = self.store(engine)?;
+            store.set_deadline(self.timeout.unwrap_or(WARM_UP_TIME))?;
+            let (status, warm) = runtime.block_on(warm_up(guest, store, request))?;
+            ensure!(
+                !status.is_server_error(),
+                "it answers the request for `{path}` by {status}"
+            );
+            Ok(warm)
+        };
+        let warm = answer(&guest)
+            .with_context(|| format!("cannot warm up `{app}` by the request for `{path}`"))?;
+        let warm = link(&warm)?;
+        // The guest may be one that cannot do without the resources that it has lost.
+        answer(&warm).with_context(|| {
+            format!(
+                "cannot warm up `{app}`: it answers the request for `{path}` once, and then fails \
+                 in the state that it is left in"
+            )
+        })?;
+        Ok(warm)
+    }
+
+    /// Makes the store of a guest that serves no client.
+    fn store(&self, engine: &Engine) -> Result<Store<Host>> {
+        let mut store = self.template.store_numbered(engine, 0)?;
+        // It shares its thread with no one, so it need not yield.
+        store.set_epoch_deadline(u64::MAX / 2);
+        Ok(store)
     }
 }
 

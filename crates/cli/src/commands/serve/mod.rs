@@ -70,7 +70,8 @@ pub(crate) struct Args {
     /// after that
     ///
     /// What the guest has read by then, such as the time, random numbers and secrets, is the same
-    /// in all later instances.
+    /// in all later instances. They do not have the resources that it still has, such as open
+    /// streams. A guest that cannot do without these is refused.
     #[arg(long, value_name = "PATH", value_parser = path)]
     warm_up: Option<String>,
 

@@ -14,6 +14,12 @@ pub enum HandleError {
         /// The index.
         handle: u32,
     },
+    /// The resource of the handle stayed behind when the snapshot was taken that the instance
+    /// started from.
+    Retired {
+        /// The index.
+        handle: u32,
+    },
     /// The handle is of another resource type.
     WrongType {
         /// The index.
@@ -126,7 +132,7 @@ impl HandleError {
     /// Returns the trap that stops the guest.
     pub fn trap(self) -> Trap {
         match self {
-            HandleError::Unknown { .. } => Trap::UnknownHandle,
+            HandleError::Unknown { .. } | HandleError::Retired { .. } => Trap::UnknownHandle,
             HandleError::WrongType { .. } => Trap::WrongHandleType,
             HandleError::Lent { .. } => Trap::HandleLent,
             HandleError::NotOwned => Trap::NotOwned,
@@ -141,6 +147,11 @@ impl fmt::Display for HandleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HandleError::Unknown { handle } => write!(f, "unknown handle index {handle}"),
+            HandleError::Retired { handle } => write!(
+                f,
+                "unknown handle index {handle}: the guest had this resource when the snapshot was \
+                 taken that its instance started from, and no instance of the snapshot has it"
+            ),
             HandleError::WrongType {
                 handle,
                 expected,

@@ -43,6 +43,9 @@ pub(crate) struct Handles {
     messages: MessageRoom,
 }
 
+/// The handle tables that the instances of a snapshot start with.
+pub(crate) struct KeptHandles(Vec<Table>);
+
 impl Handles {
     /// Makes empty tables for at most `limit` handles together.
     #[inline]
@@ -55,6 +58,23 @@ impl Handles {
             calls: CallScopes::new(limit as usize),
             messages: MessageRoom::default(),
         }
+    }
+
+    /// Makes the tables of a snapshot, for at most `limit` handles together.
+    pub fn of_snapshot(kept: &KeptHandles, limit: u32) -> Self {
+        let mut handles = Handles::new(limit);
+        handles.tables = kept.0.clone();
+        let taken = kept.0.iter().map(Table::taken).sum();
+        handles.elements_left = handles.elements_left.saturating_sub(taken);
+        handles
+    }
+
+    /// Returns the tables for instances that start as this one is now. `None` if there never was a
+    /// handle, or if there are handles of tasks, streams and the like. Handles of resources that the host owns are retired.
+    pub fn retired(&self, resources: &Resources) -> Option<KeptHandles> {
+        let tables = self.tables.iter().map(|table| table.retired(resources));
+        let tables = tables.collect::<Option<_>>()?;
+        (!self.are_unused()).then_some(KeptHandles(tables))
     }
 
     /// Returns whether there never was a handle. A guest can also observe a free list.
@@ -119,6 +139,10 @@ impl Handles {
             },
             Element::ErrorContext(_) => Err(wrong(HandleKind::ErrorContext)),
             Element::Concurrent(_, kind) => Err(wrong(*kind)),
+            Element::Retired(found) => Err(match *found == resource {
+                true => HandleError::Retired { handle },
+                false => wrong(HandleKind::of(resources, *found)),
+            }),
             Element::Free { .. } => Err(HandleError::Unknown { handle }),
         }
     }
@@ -245,7 +269,7 @@ impl Handles {
     }
 
     /// `resource.drop`, without the destructor. Returns whether the handle owned the resource, and
-    /// the representation.
+    /// the representation. A retired handle owns nothing.
     pub fn drop(
         &mut self,
         resources: &Resources,
@@ -253,7 +277,12 @@ impl Handles {
         resource: ResourceId,
         handle: u32,
     ) -> Result<(bool, u32)> {
-        let Handle { rep, ownership, .. } = self.unlent(resources, domain, resource, handle)?;
+        let found = self.unlent(resources, domain, resource, handle);
+        if let Err(HandleError::Retired { .. }) = found {
+            self.table(domain).remove(handle);
+            return Ok((false, 0));
+        }
+        let Handle { rep, ownership, .. } = found?;
         self.table(domain).remove(handle);
         if let Ownership::Borrow(call) = ownership {
             self.calls.drop_borrow(call);

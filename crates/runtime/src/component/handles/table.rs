@@ -23,7 +23,7 @@ pub enum Ownership {
 }
 
 /// The handles of a component instance. Index 0 is never a handle.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Table {
     elements: Vec<Element>,
     /// The free element that is taken next; 0 for none. The element that was freed last is reused
@@ -31,6 +31,7 @@ pub struct Table {
     free: u32,
 }
 
+#[derive(Clone)]
 pub enum Element {
     Free {
         next: u32,
@@ -39,13 +40,18 @@ pub enum Element {
     ErrorContext(ErrorContext),
     /// A subtask, an end of a stream or future, or a waitable set, and which of them.
     Concurrent(Key, HandleKind),
+    /// A handle of a resource of this type that stayed behind when a snapshot was taken. It can
+    /// only be dropped.
+    Retired(ResourceId),
 }
 
 impl Element {
     /// Returns what the handle is one of. A free element has none.
     pub fn kind(&self, resources: &Resources) -> HandleKind {
         match self {
-            Element::Resource(entry) => HandleKind::of(resources, entry.resource),
+            Element::Resource(Handle { resource, .. }) | Element::Retired(resource) => {
+                HandleKind::of(resources, *resource)
+            }
             Element::Concurrent(_, kind) => *kind,
             Element::ErrorContext(_) | Element::Free { .. } => HandleKind::ErrorContext,
         }
@@ -62,6 +68,37 @@ impl Table {
     pub fn is_empty(&self) -> bool {
         let mut elements = self.elements.iter();
         elements.all(|element| matches!(element, Element::Free { .. }))
+    }
+
+    /// Returns the number of elements that were ever taken.
+    pub fn taken(&self) -> usize {
+        self.elements.len().saturating_sub(1)
+    }
+
+    /// Returns the table for an instance that starts as this one is now, if it has no handles of
+    /// tasks, streams and the like. Handles of resources that the host owns are retired.
+    pub fn retired(&self, resources: &Resources) -> Option<Table> {
+        let elements = self.elements.iter().map(|element| {
+            Some(match element {
+                Element::Free { next } => Element::Free { next: *next },
+                Element::Resource(handle) => match HandleKind::of(resources, handle.resource) {
+                    HandleKind::Guest if handle.ownership == Ownership::Own => {
+                        Element::Resource(Handle {
+                            lends: 0,
+                            ..*handle
+                        })
+                    }
+                    _ => Element::Retired(handle.resource),
+                },
+                Element::Retired(resource) => Element::Retired(*resource),
+                Element::ErrorContext(context) => Element::ErrorContext(context.clone()),
+                Element::Concurrent(..) => return None,
+            })
+        });
+        Some(Table {
+            elements: elements.collect::<Option<_>>()?,
+            free: self.free,
+        })
     }
 
     /// Returns the handles of resources.

@@ -1,6 +1,6 @@
 //! A component of `wasi:http/proxy` whose behavior depends on the path of the request.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::http::types::{
     ErrorCode, Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse,
@@ -14,6 +14,7 @@ wasip2::http::proxy::export!(Component);
 
 thread_local! {
     static COUNT: RefCell<u64> = const { RefCell::new(0) };
+    static KEPT: OnceCell<Fields> = const { OnceCell::new() };
 }
 
 impl wasip2::exports::http::incoming_handler::Guest for Component {
@@ -104,6 +105,12 @@ impl wasip2::exports::http::incoming_handler::Guest for Component {
                 std::mem::forget(Fields::new());
                 text(out, 200, "kept\n");
             }
+            "/reuse" => {
+                let count = KEPT.with(|kept| kept.get_or_init(Fields::new).entries().len());
+                text(out, 200, &format!("{count}\n"));
+            }
+            "/read-trailers" => read_trailers(request, out),
+            "/long" => long(out),
             _ => text(out, 404, "no such path\n"),
         }
     }
@@ -242,6 +249,37 @@ fn forbidden(out: ResponseOutparam) {
         .map(|name| format!("{name} {:?}\n", fields.append(name, b"x")))
         .collect();
     text(out, 200, &lines.concat());
+}
+
+/// Answers with the trailers of the request.
+fn read_trailers(request: IncomingRequest, out: ResponseOutparam) {
+    let body = request.consume().unwrap();
+    let read = read(&body, |_| true);
+    let trailers = IncomingBody::finish(body);
+    trailers.subscribe().block();
+    let mut lines = format!("{read:?}\n");
+    match trailers.get().unwrap().unwrap() {
+        Ok(Some(fields)) => {
+            for (name, value) in fields.entries() {
+                lines += &format!("{name}: {}\n", String::from_utf8_lossy(&value));
+            }
+        }
+        Ok(None) => lines += "none\n",
+        Err(code) => lines += &format!("{code:?}\n"),
+    }
+    text(out, 200, &lines);
+}
+
+/// Tries to send a body that is longer than declared.
+fn long(out: ResponseOutparam) {
+    let (body, stream) = begin(out, 200, &[("content-length", "5")]);
+    if write(&stream, b"1234567890") {
+        eprintln!("all bytes were taken");
+    }
+    drop(stream);
+    if OutgoingBody::finish(body, None).is_ok() {
+        eprintln!("the body was accepted");
+    }
 }
 
 /// A body that is shorter than declared.
