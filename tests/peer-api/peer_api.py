@@ -91,20 +91,6 @@ def only(text, *patterns):
     return b"\n".join(text[item.start : item.end] for item in kept)
 
 
-def without_concurrency(text):
-    """The peer's helpers for all ways to call, without component-model async."""
-    text = text.replace(b"config.wasm_component_model_threading(true);", b"")
-    text, count = re.subn(
-        rb"(ApiStyle::Concurrent => )Ok\(store\s*\.run_concurrent.*?\?\?\),",
-        rb'\1Err(wasmtime::Error::msg("this way to call needs component-model async")),',
-        text,
-        flags=re.DOTALL,
-    )
-    if count != 1:
-        sys.exit("component_model.rs: `ApiStyle::call` is not as this script expects it")
-    return text
-
-
 def expand_codegen(text, wits):
     """`codegen.rs` with the calls of `gentest!` that a macro of the peer's makes, one per file."""
     found = source.items(text)
@@ -129,7 +115,7 @@ def prepare(checkout, wanted):
     prelude = HERE / "support"
     async_functions = checkout.read("tests/all/async_functions.rs")
     call_hook = checkout.read("tests/all/call_hook.rs")
-    shared = without_concurrency(checkout.read(f"{TESTS}.rs"))
+    shared = checkout.read(f"{TESTS}.rs")
     modules = [name for name in checkout.files(TESTS) if name.endswith(".rs")]
     files = [name for name in modules if "/" not in name]
     targets = {}

@@ -114,7 +114,7 @@ impl Component {
 
 impl Engine {
     /// Returns the cache of an engine that may compile.
-    fn usable_cache(&self) -> Option<&Cache> {
+    pub(super) fn usable_cache(&self) -> Option<&Cache> {
         let config = self.config();
         config.cache.as_ref().filter(|_| config.compiles)
     }

@@ -200,13 +200,28 @@ impl Engine {
             "the engine compiles no components (`Config::enable_compiler(false)`); load an artifact"
         );
         let binary = text::to_binary(bytes, None)?;
-        let tunables = &self.config().tunables;
-        let options = mintage_compile::Options {
-            limits: self.config().compile_limits.clone(),
-            functions: self.config().functions.clone(),
+        let config = self.config();
+        #[cfg(feature = "cache")]
+        let cached = match (&config.functions, self.usable_cache()) {
+            (None, Some(cache)) => cache.functions(binary.len()),
+            _ => None,
+        };
+        let mut options = mintage_compile::Options {
+            limits: config.compile_limits.clone(),
+            functions: config.functions.clone(),
             ..*options
         };
-        let compile = || mintage_compile::compile_with(&binary, tunables, &options, progress);
-        Ok(self.compilers().run(compile)?)
+        #[cfg(feature = "cache")]
+        if let Some(cached) = &cached {
+            options.functions = Some(cached.as_compiler_cache());
+        }
+        let compile =
+            || mintage_compile::compile_with(&binary, &config.tunables, &options, progress);
+        let artifact = self.compilers().run(compile)?;
+        #[cfg(feature = "cache")]
+        if let Some(cached) = cached {
+            cached.keep();
+        }
+        Ok(artifact)
     }
 }

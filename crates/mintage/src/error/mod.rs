@@ -91,6 +91,21 @@ use std::ops::Deref;
 /// The result of what can fail with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Returns `Result::Ok(value)`, with the error type of this crate. Closures and `async` blocks that
+/// use `?` need not name it then.
+///
+/// ```
+/// let double = |text: &str| {
+///     let number: u32 = text.parse()?;
+///     mintage::error::Ok(2 * number)
+/// };
+/// assert_eq!(double("21").unwrap(), 42);
+/// ```
+#[expect(non_snake_case, reason = "it is called in the place of the variant")]
+pub fn Ok<T>(value: T) -> Result<T> {
+    Result::Ok(value)
+}
+
 /// An error of this crate or of a host function: a message with its causes, and a
 /// [kind](Self::kind).
 ///

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `secret` | the secret of the keyed hashes, mode 0600 |
 //! | 64 hexadecimal digits | an entry: artifact, then tag |
+//! | `*.functions` | a pack of compiled functions ([`Packs`](super::packs::Packs)) |
 //! | `*.tmp` | a file that is being written, or that a process has left when it was killed |
 //!
-//! The time of modification of an entry is that of its last use.
+//! The time of modification of an entry or a pack is that of its last use.
 
 use super::{CacheConfig, CacheStats, HASH_SIZE, Key};
 use crate::error::{Context, Result, bail, ensure};
@@ -21,6 +22,8 @@ use std::time::{Duration, SystemTime};
 
 /// The name of the file with the secret.
 const SECRET: &str = "secret";
+/// How the name of a pack ends.
+const PACK: &str = ".functions";
 /// How a temporary file's name ends.
 const TEMPORARY: &str = ".tmp";
 /// The age at which a temporary file is one that a process has left behind.
@@ -33,12 +36,50 @@ pub struct Folder {
     secret: OnceLock<[u8; HASH_SIZE]>,
 }
 
-/// An entry or a temporary file, as a listing of the folder has it.
-struct Listed {
+/// A file of the cache, as a listing of the folder has it.
+pub struct Listed {
     path: PathBuf,
-    used: SystemTime,
-    size: u64,
-    is_entry: bool,
+    pub used: SystemTime,
+    pub size: u64,
+    kind: FileKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FileKind {
+    Entry,
+    Pack,
+    Temporary,
+}
+
+impl FileKind {
+    /// Returns the kind of file that a name says. The folder may have other files, which are not
+    /// the cache's.
+    fn of(name: &str) -> Option<FileKind> {
+        let is_entry =
+            name.len() == 2 * HASH_SIZE && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match name {
+            _ if is_entry => Some(FileKind::Entry),
+            _ if name.ends_with(PACK) => Some(FileKind::Pack),
+            _ if name.ends_with(TEMPORARY) => Some(FileKind::Temporary),
+            _ => None,
+        }
+    }
+}
+
+impl Listed {
+    pub fn open(&self) -> io::Result<File> {
+        open_regular(&self.path)
+    }
+
+    /// Sets the time of the last use, if the file can be changed.
+    pub fn note_use(&self, file: &File) {
+        note_use(file, self.used);
+    }
+
+    /// Removes the file, if no other process has.
+    pub fn remove(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 impl Folder {
@@ -135,16 +176,11 @@ impl Folder {
         let size = size.checked_sub(HASH_SIZE).filter(|size| *size > 0)?;
         let mut tag = [0; HASH_SIZE];
         file.read_exact_at(&mut tag, size as u64).ok()?;
-        let now = SystemTime::now();
-        if last_use(&metadata) + USE_PRECISION < now {
-            // The folder may be on a file system that is read-only.
-            let _ = file.set_times(FileTimes::new().set_modified(now));
-        }
+        note_use(&file, last_use(&metadata));
         Some((file, size, tag))
     }
 
-    /// Writes an entry, then makes room if the limits are exceeded. An artifact that alone exceeds
-    /// them is left out.
+    /// Adds an entry. An artifact that alone exceeds the limits is left out.
     pub fn add(
         &self,
         key: &Key,
@@ -152,11 +188,22 @@ impl Folder {
         tag: &[u8; HASH_SIZE],
         config: &CacheConfig,
     ) -> Result<()> {
-        let size = (artifact.len() + HASH_SIZE) as u64;
+        self.write(&hexadecimal(key), &[artifact, tag], config)
+    }
+
+    /// Adds a pack of functions.
+    pub fn add_pack(&self, name: &str, bytes: &[u8], config: &CacheConfig) -> Result<()> {
+        self.write(&format!("{name}{PACK}"), &[bytes], config)
+    }
+
+    /// Writes a file, then makes room if the limits are exceeded. A file that alone exceeds them is
+    /// left out.
+    fn write(&self, name: &str, parts: &[&[u8]], config: &CacheConfig) -> Result<()> {
+        let size: u64 = parts.iter().map(|part| part.len() as u64).sum();
         if size > config.files_total_size_soft_limit() || config.file_count_soft_limit() == 0 {
             return Ok(());
         }
-        let path = self.entry(key);
+        let path = self.path.join(name);
         let cannot = || format!("cannot write to the cache folder `{}`", self.path.display());
         // Beyond this limit the process gets a signal that ends it.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
@@ -167,22 +214,22 @@ impl Folder {
                 self.path.display()
             );
         }
-        let temporary = Temporary::create(&self.path, &hexadecimal(key)).with_context(cannot)?;
+        let temporary = Temporary::create(&self.path, name).with_context(cannot)?;
         let mut file = &temporary.file;
-        file.write_all(artifact)
-            .and_then(|()| file.write_all(tag))
-            .with_context(cannot)?;
+        for part in parts {
+            file.write_all(part).with_context(cannot)?;
+        }
         temporary.rename(&path).with_context(cannot)?;
         self.make_room(&path, config)
     }
 
-    /// Removes the entries that were not used for longest, except `kept`, if there are too many.
+    /// Removes the files that were not used for longest, except `kept`, if there are too many.
     fn make_room(&self, kept: &Path, config: &CacheConfig) -> Result<()> {
         let mut files = self.list()?;
         let now = SystemTime::now();
-        for file in files.extract_if(.., |file| !file.is_entry) {
+        for file in files.extract_if(.., |file| file.kind == FileKind::Temporary) {
             if file.used + ABANDONED < now {
-                let _ = fs::remove_file(file.path);
+                file.remove();
             }
         }
         let mut count = files.len() as u64;
@@ -196,8 +243,7 @@ impl Folder {
             if count <= fewer && size <= smaller {
                 break;
             }
-            // Another process may have removed it.
-            let _ = fs::remove_file(file.path);
+            file.remove();
             count -= 1;
             size -= file.size;
         }
@@ -206,11 +252,16 @@ impl Folder {
 
     pub fn stats(&self) -> Result<CacheStats> {
         let mut stats = CacheStats::default();
-        for file in self.list()?.iter().filter(|file| file.is_entry) {
-            stats.entries += 1;
-            stats.bytes += file.size;
+        for file in self.list()? {
+            stats.count(&file);
         }
         Ok(stats)
+    }
+
+    pub fn list_packs(&self) -> Result<Vec<Listed>> {
+        let mut files = self.list()?;
+        files.retain(|file| file.kind == FileKind::Pack);
+        Ok(files)
     }
 
     pub fn clear(&self) -> Result<CacheStats> {
@@ -223,14 +274,12 @@ impl Folder {
                 }
                 _ => {}
             }
-            stats.entries += u64::from(file.is_entry);
-            stats.bytes += if file.is_entry { file.size } else { 0 };
+            stats.count(&file);
         }
         Ok(stats)
     }
 
-    /// Lists entries and temporary files. The folder may have other files, which are not the
-    /// cache's.
+    /// Lists the files of the cache.
     fn list(&self) -> Result<Vec<Listed>> {
         let cannot = || format!("cannot read the cache folder `{}`", self.path.display());
         let entries = match fs::read_dir(&self.path) {
@@ -242,12 +291,9 @@ impl Folder {
         for entry in entries {
             let entry = entry.with_context(cannot)?;
             let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            let is_entry =
-                name.len() == 2 * HASH_SIZE && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if !is_entry && !name.ends_with(TEMPORARY) {
+            let Some(kind) = name.to_str().and_then(FileKind::of) else {
                 continue;
-            }
+            };
             // Another process may have removed it.
             let Ok(metadata) = entry.metadata() else {
                 continue;
@@ -257,7 +303,7 @@ impl Folder {
                     path: entry.path(),
                     used: last_use(&metadata),
                     size: metadata.size(),
-                    is_entry,
+                    kind,
                 });
             }
         }
@@ -266,6 +312,24 @@ impl Folder {
 
     fn entry(&self, key: &Key) -> PathBuf {
         self.path.join(hexadecimal(key))
+    }
+}
+
+impl CacheStats {
+    fn count(&mut self, file: &Listed) {
+        if file.kind != FileKind::Temporary {
+            self.entries += u64::from(file.kind == FileKind::Entry);
+            self.bytes += file.size;
+        }
+    }
+}
+
+/// Sets the time of a file's last use, which was `before`. The folder may be on a file system that
+/// is read-only.
+fn note_use(file: &File, before: SystemTime) {
+    let now = SystemTime::now();
+    if before + USE_PRECISION < now {
+        let _ = file.set_times(FileTimes::new().set_modified(now));
     }
 }
 

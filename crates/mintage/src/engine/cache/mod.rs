@@ -5,6 +5,7 @@
 //! | `mod.rs` | [`Cache`]: keys of entries, finding and adding them |
 //! | `config.rs` | [`CacheConfig`], and its file |
 //! | `folder.rs` | the folder: secret, entries, removal of what was not used for longest |
+//! | `packs.rs` | [`Packs`]: functions, for components that share some with others |
 //!
 //! # How an entry is found, and why it is trusted
 //!
@@ -19,12 +20,15 @@
 
 mod config;
 mod folder;
+mod packs;
 
 pub use config::CacheConfig;
 
 use super::Engine;
 use crate::error::{Error, Result};
 use folder::Folder;
+use mintage_compile::FunctionCache;
+use packs::Packs;
 use std::fmt;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
@@ -76,14 +80,25 @@ struct Inner {
     error: Mutex<Option<Error>>,
 }
 
-/// The number of entries of a [`Cache`], and their size.
+/// What a [`Cache`] has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStats {
-    /// The number of entries.
+    /// The number of entries: of components.
     pub entries: u64,
-    /// Their size in bytes.
+    /// The size in bytes, with that of functions for components which are compiled later.
     pub bytes: u64,
 }
+
+/// The compiled functions in a [`Cache`], for one compilation.
+pub(crate) struct CachedFunctions {
+    cache: Cache,
+    packs: Arc<Packs>,
+    secret: [u8; HASH_SIZE],
+}
+
+/// The size in bytes of the least component that uses and adds compiled functions. A smaller one is
+/// compiled before they are found.
+const LEAST_WITH_FUNCTIONS: usize = 256 << 10;
 
 /// The name of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,6 +261,23 @@ impl Cache {
         self.noted(added);
     }
 
+    /// Returns the compiled functions that the cache has for a component of `size` bytes.
+    pub(crate) fn functions(&self, size: usize) -> Option<CachedFunctions> {
+        if size < LEAST_WITH_FUNCTIONS {
+            return None;
+        }
+        let Inner { folder, config, .. } = &*self.inner;
+        let secret = self.noted(folder.secret())?;
+        let mut hasher = KeyHasher(blake3::Hasher::new_keyed(&secret));
+        "functions".hash(&mut hasher);
+        executable().hash(&mut hasher);
+        Some(CachedFunctions {
+            cache: self.clone(),
+            packs: Arc::new(self.noted(Packs::open(folder, config))?),
+            secret: hasher.0.finalize().into(),
+        })
+    }
+
     /// Keeps an error for [`last_error`](Self::last_error).
     fn noted<T>(&self, result: Result<T>) -> Option<T> {
         match result {
@@ -259,6 +291,19 @@ impl Cache {
                 None
             }
         }
+    }
+}
+
+impl CachedFunctions {
+    /// Returns the functions as the compiler takes them.
+    pub fn as_compiler_cache(&self) -> FunctionCache {
+        FunctionCache::new(self.packs.clone(), self.secret)
+    }
+
+    /// Keeps the functions that the compiler has added. If that fails, it is noted as an error.
+    pub fn keep(self) {
+        let Inner { folder, config, .. } = &*self.cache.inner;
+        self.cache.noted(self.packs.finish(folder, config));
     }
 }
 
