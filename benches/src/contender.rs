@@ -60,6 +60,10 @@ pub trait Host: Sized + Sync + 'static {
         Self::new(Mode::Free)
     }
 
+    /// Creates an engine that keeps the machine code of functions in memory, for components that
+    /// share some with others.
+    fn with_functions() -> Result<Self>;
+
     /// Compiles with the engine's default settings.
     fn compile(&self, wasm: &[u8]) -> Result<Self::Component>;
 

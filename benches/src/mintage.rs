@@ -2,10 +2,11 @@
 
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, wait};
 use ::mintage::{
-    Component, ComponentNamedList, Config, Engine, Instance, InstancePre, Lift, Linker, Lower,
-    Store, TypedFunc,
+    Component, ComponentNamedList, Config, Engine, FunctionStore, Instance, InstancePre, Lift,
+    Linker, Lower, Store, TypedFunc,
 };
 use anyhow::Result;
+use std::sync::Arc;
 
 /// The engine of this repository.
 pub struct Mintage {
@@ -48,6 +49,15 @@ impl Host for Mintage {
         Ok(Self {
             engine: Engine::new(&config)?,
             mode,
+        })
+    }
+
+    fn with_functions() -> Result<Self> {
+        let mut config = Config::new();
+        config.enable_incremental_compilation(Arc::new(FunctionStore::new(1 << 30)))?;
+        Ok(Self {
+            engine: Engine::new(&config)?,
+            mode: Mode::Free,
         })
     }
 

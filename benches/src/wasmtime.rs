@@ -4,8 +4,11 @@ use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, 
 use ::wasmtime::component::{
     Component, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower, TypedFunc,
 };
-use ::wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store};
+use ::wasmtime::{CacheStore, Config, Enabled, Engine, PoolingAllocationConfig, Store};
 use anyhow::Result;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 /// Wasmtime.
 pub struct Wasmtime {
@@ -20,6 +23,22 @@ impl Wasmtime {
     /// Returns the engine with the best settings.
     pub(crate) fn engine(&self) -> &Engine {
         &self.tuned
+    }
+}
+
+/// Machine code of functions in memory, without a limit.
+#[derive(Debug, Default)]
+struct Functions(Mutex<HashMap<Vec<u8>, Vec<u8>>>);
+
+impl CacheStore for Functions {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let functions = self.0.lock().ok()?;
+        functions.get(key).cloned().map(Cow::Owned)
+    }
+
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        let functions = self.0.lock();
+        functions.is_ok_and(|mut functions| functions.insert(key.into(), value).is_none())
     }
 }
 
@@ -106,6 +125,17 @@ impl Host for Wasmtime {
         config
             .concurrency_support(true)
             .wasm_component_model_async(true);
+        let engine = Engine::new(&config)?;
+        Ok(Self {
+            plain: engine.clone(),
+            tuned: engine,
+            mode: Mode::Free,
+        })
+    }
+
+    fn with_functions() -> Result<Self> {
+        let mut config = Config::new();
+        config.enable_incremental_compilation(Arc::new(Functions::default()))?;
         let engine = Engine::new(&config)?;
         Ok(Self {
             plain: engine.clone(),

@@ -1,8 +1,11 @@
 //! `Config::enable_incremental_compilation`: what is compiled once, and what a store cannot change.
 
-use mintage::{CacheStore, Config, Engine, FunctionStore};
+use mintage::{Cache, CacheConfig, CacheStore, Config, Engine, FunctionStore};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Functions with loops, calls, traps, constants, jump tables, exceptions and references to objects
@@ -44,6 +47,11 @@ fn component(front: &str, data: &str) -> String {
             (core instance $m (instantiate $M))
             (func (export "all") (param "n" u32) (result u32) (canon lift (core func $m "all"))))"#
     )
+}
+
+/// The same in an engine with a cache in a folder. Data make it large enough for that.
+fn component_in_cache(front: &str, letter: &str) -> String {
+    component(front, &letter.repeat(300 << 10)).replace("(memory 1)", "(memory 6)")
 }
 
 fn with_store(config: &Config, store: &Arc<impl CacheStore + 'static>) -> Engine {
@@ -208,4 +216,169 @@ fn a_store_keeps_what_was_used_last() {
     assert!(!store.insert(&[1], vec![0; 9_000]), "too large");
     assert!(store.insert(&[99], vec![7]), "replaced");
     assert_eq!(store.get(&[99]).as_deref(), Some(&[7][..]));
+}
+
+/// Compiles with a cache and engine of its own, as another process does. Returns the artifact.
+fn compile_in(folder: &Path, config: &Config, text: &str) -> Vec<u8> {
+    let mut cached = CacheConfig::new();
+    cached.with_directory(folder);
+    let cache = Cache::new(cached).unwrap();
+    let mut config = config.clone();
+    let engine = Engine::new(config.cache(Some(cache.clone()))).unwrap();
+    let artifact = engine.precompile_component(text.as_bytes()).unwrap();
+    let error = cache.last_error();
+    assert!(error.is_none(), "{error:?}");
+    artifact
+}
+
+fn packs(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).unwrap();
+    let mut packs: Vec<_> = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "functions"))
+        .collect();
+    packs.sort();
+    packs
+}
+
+/// Returns the size of the file of functions beside those in `before`.
+fn added(folder: &Path, before: &[PathBuf]) -> Option<u64> {
+    let mut new = packs(folder);
+    new.retain(|path| !before.contains(path));
+    assert!(new.len() <= 1, "{new:?}");
+    Some(fs::metadata(new.first()?).unwrap().len())
+}
+
+#[test]
+fn functions_are_kept_in_the_cache_folder() {
+    let plain = Engine::default();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let compile = |text: &str| {
+        let artifact = compile_in(folder, &Config::new(), text);
+        assert!(artifact == plain.precompile_component(text.as_bytes()).unwrap());
+    };
+    compile(&component_in_cache("", "a"));
+    let all = added(folder, &[]).unwrap();
+    let first = packs(folder);
+    // Other data.
+    compile(&component_in_cache("", "b"));
+    assert_eq!(packs(folder), first);
+    // Another function, and the entry of its type.
+    let front = "(func $new (drop (call $sum (i32.const 77)))) (start $new)";
+    compile(&component_in_cache(front, "b"));
+    let new = added(folder, &first).unwrap();
+    assert!(new < all / 2, "{new} of {all} bytes");
+    let mode = fs::metadata(&first[0]).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // Another setting is other code.
+    let before = packs(folder);
+    let mut config = Config::new();
+    config.interruptible(true);
+    compile_in(folder, &config, &component_in_cache("", "a"));
+    assert!(added(folder, &before).is_some());
+    // A small component takes and leaves nothing.
+    let before = packs(folder);
+    compile_in(
+        folder,
+        &Config::new(),
+        &component("(func (export \"x\"))", "a"),
+    );
+    assert_eq!(packs(folder), before);
+}
+
+#[test]
+fn damaged_files_of_functions_are_not_used() {
+    let plain = Engine::default();
+    let text = component_in_cache("", "a");
+    let expected = plain.precompile_component(text.as_bytes()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    compile_in(folder, &Config::new(), &text);
+    let path = packs(folder).remove(0);
+    let whole = fs::read(&path).unwrap();
+    let with = |at: usize, bytes: &[u8]| {
+        let mut damaged = whole.clone();
+        damaged[at..at + bytes.len()].copy_from_slice(bytes);
+        damaged
+    };
+    let mut cases = vec![Vec::new(), vec![0; 100], with(0, b"X")];
+    for len in [1, 8, 15, 16, 17, 63, 64, 65, 1000, whole.len() - 1] {
+        cases.push(whole[..len].to_vec());
+    }
+    // The count, and an element of the index: key, offset, size.
+    for count in [0, 1, 1 << 20, (1 << 20) + 1, u64::MAX / 48, u64::MAX] {
+        cases.push(with(8, &count.to_le_bytes()));
+    }
+    for at in [16 + 32, 16 + 40] {
+        for number in [0, 1, whole.len() as u64, 1 << 40, u64::MAX - 10, u64::MAX] {
+            cases.push(with(at, &number.to_le_bytes()));
+        }
+    }
+    // A bit in each part of the file.
+    for at in (16..whole.len()).step_by(whole.len() / 50) {
+        cases.push(with(at, &[whole[at] ^ 4]));
+    }
+    for damaged in cases {
+        for other in packs(folder) {
+            fs::remove_file(other).unwrap();
+        }
+        fs::write(&path, damaged).unwrap();
+        assert!(compile_in(folder, &Config::new(), &text) == expected);
+    }
+    // Neither those that were made with another secret, nor a link or a folder in its place.
+    for other in packs(folder) {
+        fs::remove_file(other).unwrap();
+    }
+    fs::write(&path, &whole).unwrap();
+    fs::remove_file(folder.join("secret")).unwrap();
+    assert!(compile_in(folder, &Config::new(), &text) == expected);
+    assert_eq!(packs(folder).len(), 2);
+    for other in packs(folder) {
+        fs::remove_file(other).unwrap();
+    }
+    fs::create_dir(&path).unwrap();
+    symlink("/dev/zero", folder.join("link.functions")).unwrap();
+    assert!(compile_in(folder, &Config::new(), &text) == expected);
+}
+
+#[test]
+fn files_of_functions_are_joined_and_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let text = |number: u64| {
+        let front = format!("(func $new (drop (call $sum (i32.const {number})))) (start $new)");
+        component_in_cache(&front, "a")
+    };
+    for number in 0..40 {
+        compile_in(folder, &Config::new(), &text(number));
+        assert!(packs(folder).len() < 16);
+    }
+    // Nothing was lost.
+    let before = packs(folder);
+    for number in 0..40 {
+        compile_in(folder, &Config::new(), &text(number));
+    }
+    assert_eq!(packs(folder), before);
+
+    // They count as files of the cache, and one is at most a quarter of it.
+    let mut config = CacheConfig::new();
+    config.with_directory(folder);
+    let cache = Cache::new(config.clone()).unwrap();
+    let size = before
+        .iter()
+        .map(|path| fs::metadata(path).unwrap().len())
+        .sum::<u64>();
+    assert_eq!(cache.stats().unwrap().bytes, size);
+    assert_eq!(cache.clear().unwrap().bytes, size);
+    assert_eq!(packs(folder), before[..0]);
+    config.with_files_total_size_soft_limit(4000);
+    let cache = Cache::new(config).unwrap();
+    let engine = Engine::new(Config::new().cache(Some(cache.clone()))).unwrap();
+    engine.precompile_component(text(0).as_bytes()).unwrap();
+    let kept = packs(folder)
+        .iter()
+        .map(|path| fs::metadata(path).unwrap().len())
+        .sum::<u64>();
+    assert!((1..=1016).contains(&kept), "{kept}");
 }
