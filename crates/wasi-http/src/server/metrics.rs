@@ -62,124 +62,138 @@ impl ServiceMetrics {
         engine: &EngineMetrics,
         connections: Option<usize>,
     ) -> fmt::Result {
-        head(
-            text,
-            "requests_total",
-            "counter",
-            "Responses by class of status.",
-        )?;
-        for (i, count) in self.responses.iter().enumerate() {
-            writeln!(
-                text,
-                "mintage_requests_total{{status=\"{}xx\"}} {count}",
-                i + 1
-            )?;
+        self.write_responses(text)?;
+        self.write_latencies(text)?;
+        let lines = self.lines().into_iter();
+        let connections = connections.map(|count| Line {
+            name: "connections",
+            help: "Open connections.",
+            value: count as u64,
+        });
+        for line in lines.chain(connections).chain(engine_lines(engine)) {
+            line.write(text)?;
         }
+        Ok(())
+    }
+
+    fn write_responses(&self, text: &mut String) -> fmt::Result {
+        let name = "requests_total";
+        head(text, name, "counter", "Responses by class of status.")?;
+        for (i, count) in self.responses.iter().enumerate() {
+            let class = i + 1;
+            writeln!(text, "mintage_{name}{{status=\"{class}xx\"}} {count}")?;
+        }
+        Ok(())
+    }
+
+    fn write_latencies(&self, text: &mut String) -> fmt::Result {
         let name = "request_duration_seconds";
-        head(
-            text,
-            name,
-            "histogram",
-            "From the head of a request to the end of its response.",
-        )?;
+        let help = "From the head of a request to the end of its response.";
+        head(text, name, "histogram", help)?;
+        let bounds = BOUNDS
+            .iter()
+            .map(|&micros| (micros as f64 / 1e6).to_string());
+        let bounds = bounds.chain(["+Inf".to_string()]);
         let mut sum = 0;
-        for (i, count) in self.latencies.iter().enumerate() {
+        for (bound, count) in bounds.zip(&self.latencies) {
             sum += count;
-            match BOUNDS.get(i) {
-                Some(&micros) => {
-                    let bound = micros as f64 / 1e6;
-                    writeln!(text, "mintage_{name}_bucket{{le=\"{bound}\"}} {sum}")?;
-                }
-                None => writeln!(text, "mintage_{name}_bucket{{le=\"+Inf\"}} {sum}")?,
-            }
+            writeln!(text, "mintage_{name}_bucket{{le=\"{bound}\"}} {sum}")?;
         }
         writeln!(text, "mintage_{name}_sum {}", self.total_time.as_secs_f64())?;
-        writeln!(text, "mintage_{name}_count {sum}")?;
-        let mut line = |name: &str, kind: &str, help: &str, value: u64| {
-            head(text, name, kind, help)?;
-            writeln!(text, "mintage_{name} {value}")
+        writeln!(text, "mintage_{name}_count {sum}")
+    }
+
+    fn lines(&self) -> [Line; 4] {
+        [
+            Line {
+                name: "requests_under_way",
+                help: "Requests whose guests live.",
+                value: self.under_way as u64,
+            },
+            Line {
+                name: "responses_broken_off_total",
+                help: "Responses that were not sent to their end.",
+                value: self.broken_off,
+            },
+            Line {
+                name: "requests_abandoned_total",
+                help: "Requests whose clients went away before there was a response.",
+                value: self.abandoned,
+            },
+            Line {
+                name: "requests_timed_out_total",
+                help: "Guests that were ended by the time-out.",
+                value: self.timed_out,
+            },
+        ]
+    }
+}
+
+fn engine_lines(engine: &EngineMetrics) -> [Line; 9] {
+    [
+        Line {
+            name: "instances_live",
+            help: "Instances.",
+            value: engine.instances_live as u64,
+        },
+        Line {
+            name: "instances_idle",
+            help: "Slots for instances.",
+            value: engine.slots_idle as u64,
+        },
+        Line {
+            name: "instances_created_total",
+            help: "Instances that were created.",
+            value: engine.instances_created,
+        },
+        Line {
+            name: "resets_total",
+            help: "Slots that were reset after use.",
+            value: engine.resets,
+        },
+        Line {
+            name: "traps_total",
+            help: "Calls of guests that ended by a trap.",
+            value: engine.traps,
+        },
+        Line {
+            name: "stacks_in_use",
+            help: "Stacks of calls that are under way.",
+            value: engine.stacks_in_use as u64,
+        },
+        Line {
+            name: "resident_bytes",
+            help: "Bytes that slots kept in memory at their last reset.",
+            value: engine.resident_bytes as u64,
+        },
+        Line {
+            name: "address_space_bytes",
+            help: "Bytes of address space that slots take.",
+            value: engine.address_space,
+        },
+        Line {
+            name: "mappings",
+            help: "Mappings that slots may take.",
+            value: engine.mappings as u64,
+        },
+    ]
+}
+
+/// A single number. It only grows if the name ends in `_total`.
+struct Line {
+    name: &'static str,
+    help: &'static str,
+    value: u64,
+}
+
+impl Line {
+    fn write(&self, text: &mut String) -> fmt::Result {
+        let kind = match self.name.ends_with("_total") {
+            true => "counter",
+            false => "gauge",
         };
-        let under_way = self.under_way as u64;
-        line(
-            "requests_under_way",
-            "gauge",
-            "Requests whose guests live.",
-            under_way,
-        )?;
-        let help = "Responses that were not sent to their end.";
-        line(
-            "responses_broken_off_total",
-            "counter",
-            help,
-            self.broken_off,
-        )?;
-        let help = "Requests whose clients went away before there was a response.";
-        line("requests_abandoned_total", "counter", help, self.abandoned)?;
-        let help = "Guests that were ended by the time-out.";
-        line("requests_timed_out_total", "counter", help, self.timed_out)?;
-        if let Some(connections) = connections {
-            line(
-                "connections",
-                "gauge",
-                "Open connections.",
-                connections as u64,
-            )?;
-        }
-        let EngineMetrics {
-            instances_live,
-            instances_created,
-            slots_idle,
-            resets,
-            traps,
-            stacks_in_use,
-            address_space,
-            mappings,
-            resident_bytes,
-            ..
-        } = *engine;
-        line(
-            "instances_live",
-            "gauge",
-            "Instances.",
-            instances_live as u64,
-        )?;
-        line(
-            "instances_idle",
-            "gauge",
-            "Slots for instances.",
-            slots_idle as u64,
-        )?;
-        let help = "Instances that were created.";
-        line(
-            "instances_created_total",
-            "counter",
-            help,
-            instances_created,
-        )?;
-        line(
-            "resets_total",
-            "counter",
-            "Slots that were reset after use.",
-            resets,
-        )?;
-        line(
-            "traps_total",
-            "counter",
-            "Calls of guests that ended by a trap.",
-            traps,
-        )?;
-        let help = "Stacks of calls that are under way.";
-        line("stacks_in_use", "gauge", help, stacks_in_use as u64)?;
-        let help = "Bytes that slots kept in memory at their last reset.";
-        line("resident_bytes", "gauge", help, resident_bytes as u64)?;
-        let help = "Bytes of address space that slots take.";
-        line("address_space_bytes", "gauge", help, address_space)?;
-        line(
-            "mappings",
-            "gauge",
-            "Mappings that slots may take.",
-            mappings as u64,
-        )
+        head(text, self.name, kind, self.help)?;
+        writeln!(text, "mintage_{} {}", self.name, self.value)
     }
 }
 
