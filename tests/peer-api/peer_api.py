@@ -94,13 +94,11 @@ def only(text, *patterns):
 
 
 def with_bounds(text):
-    """The peer's helper for all ways to call, which is generic. In `mintage`, the data of a store
-    may be borrowed, and values that are passed need not be `Send`. So such a function says where
-    they must."""
+    """The peer's helper for all ways to call, which is generic. In `mintage`, values that are passed
+    need not be `Send`, so it says that these are."""
     start = text.index(b"async fn call<")
     end = text.index(b"{", start)
-    signature = text[start:end].replace(b"T: Send,", b"T: Send + 'static,")
-    signature = signature.replace(b"ComponentNamedList +", b"ComponentNamedList + Send +")
+    signature = text[start:end].replace(b"ComponentNamedList +", b"ComponentNamedList + Send +")
     return text[:start] + signature + text[end:]
 
 

@@ -307,7 +307,7 @@ fn damaged_files_of_functions_are_not_used() {
         cases.push(whole[..len].to_vec());
     }
     // The count, and an element of the index: key, offset, size.
-    for count in [0, 1, 1 << 20, (1 << 20) + 1, u64::MAX / 48, u64::MAX] {
+    for count in [0, 1, 1 << 18, (1 << 18) + 1, u64::MAX / 48, u64::MAX] {
         cases.push(with(8, &count.to_le_bytes()));
     }
     for at in [16 + 32, 16 + 40] {

@@ -29,7 +29,7 @@ const ELEMENT: usize = HASH_SIZE + 16;
 /// The most packs that one compilation looks into: those that were used last.
 const MOST_PACKS: usize = 64;
 /// The most functions of a pack that are looked at.
-const MOST_FUNCTIONS: u64 = 1 << 20;
+const MOST_FUNCTIONS: u64 = 1 << 18;
 /// The size below which a pack is small. If there are many, they are joined.
 const SMALL: u64 = 1 << 20;
 /// The number of small packs that are joined.
@@ -70,10 +70,11 @@ impl Packs {
     ///
     /// If the folder cannot be read.
     pub fn open(folder: &Folder, config: &CacheConfig) -> Result<Packs> {
+        let room = config.files_total_size_soft_limit() / PART_OF_CACHE;
         let mut listed = folder.list_packs()?;
+        listed.retain(|file| file.size <= room);
         listed.sort_by_key(|file| std::cmp::Reverse(file.used));
         listed.truncate(MOST_PACKS);
-        let room = config.files_total_size_soft_limit() / PART_OF_CACHE;
         Ok(Packs {
             packs: listed.into_iter().filter_map(Pack::open).collect(),
             added: Mutex::default(),
