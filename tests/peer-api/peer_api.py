@@ -94,8 +94,8 @@ def only(text, *patterns):
 
 
 def with_bounds(text):
-    """The peer's helper for all ways to call, which is generic. In `mintage`, values that are passed
-    need not be `Send`, so it says that these are."""
+    """The peer's helper for all ways to call, which is generic. In `mintage`, values that are
+    passed need not be `Send`, so it says that these are."""
     start = text.index(b"async fn call<")
     end = text.index(b"{", start)
     signature = text[start:end].replace(b"ComponentNamedList +", b"ComponentNamedList + Send +")
