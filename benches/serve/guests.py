@@ -41,12 +41,17 @@ def rust(to):
     shutil.copy(SCRATCH / "cargo/wasm32-wasip2/release/hello.wasm", to)
 
 
-def javascript(to):
+def javascript(to, source="hello.js"):
     """A component by componentize-js: SpiderMonkey, and its event for requests."""
     tool = toolchains.componentize_js()
     # The event is of the version that the tool has inside.
     wit = interfaces("0.2.10")
-    run(["node", tool / "build.mjs", SOURCES / "hello.js", wit, "hello", to], cwd=tool)
+    run(["node", tool / "build.mjs", SOURCES / source, wit, "hello", to], cwd=tool)
+
+
+def javascript_handler(to):
+    """The same without the event. It can be warmed up."""
+    javascript(to, "handler.js")
 
 
 def python(to):
@@ -61,7 +66,8 @@ def python(to):
     run([*command, *app], env=os.environ | {"PYTHONPATH": str(tool)})
 
 
-GUESTS = {"rust": rust, "javascript": javascript, "python": python}
+GUESTS = {"rust": rust, "javascript": javascript, "javascript-handler": javascript_handler,
+          "python": python}
 
 
 def guest(language):

@@ -145,7 +145,10 @@ def started(name, command, guest):
     parts = {"ADDRESS": f"{host}:{port}", "GUEST": str(guest)}
     whole = [parts.get(part, part) for part in command]
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(whole, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        # Servers capture no backtraces of errors.
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("RUST_")}
+        process = subprocess.Popen(whole, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   env=environment)
 
         def fail(reason):
             log.seek(0)

@@ -49,6 +49,12 @@ impl<T> Store<T> {
         Fuel::get(self.inner.host.time.fuel.as_ref())
     }
 
+    /// Returns whether guests of this store consume fuel.
+    #[doc(hidden)]
+    pub fn counts_fuel(&self) -> bool {
+        self.inner.host.time.fuel.is_some()
+    }
+
     /// Returns a handle that interrupts the guests of this store from any thread. The handle stays
     /// valid when the store is dropped, but has no effect then.
     ///

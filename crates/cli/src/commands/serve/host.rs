@@ -115,7 +115,7 @@ impl Template {
             store.set_hostcall_fuel(bytes);
         }
         // An artifact may consume fuel although the user sets no limit.
-        if self.fuel.is_some() || store.get_fuel().is_ok() {
+        if self.fuel.is_some() || store.counts_fuel() {
             store
                 .set_fuel(self.fuel.unwrap_or(u64::MAX))
                 .context("the artifact does not consume fuel; compile it with `--consume-fuel`")?;
