@@ -1,6 +1,7 @@
 //! Asks the system which pages of private memory are present, and which of them were written:
 //! `PAGEMAP_SCAN` (Linux 6.7).
 
+use super::process;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -66,7 +67,7 @@ pub enum PageState {
 pub struct Pagemap {
     file: OwnedFd,
     /// The process whose pages the file describes. After a `fork` that is still the parent.
-    process: u32,
+    process: u64,
 }
 
 impl Pagemap {
@@ -76,7 +77,7 @@ impl Pagemap {
         static PAGEMAP: OnceLock<Option<Pagemap>> = OnceLock::new();
         let pagemap = PAGEMAP.get_or_init(|| {
             let file = File::open("/proc/self/pagemap").ok()?.into();
-            let process = std::process::id();
+            let process = process::id();
             let pagemap = Pagemap { file, process };
             // An empty range shows whether the kernel knows the call.
             pagemap.scan(0..0, |_, _| {}).ok()?;
@@ -84,7 +85,7 @@ impl Pagemap {
         });
         pagemap
             .as_ref()
-            .filter(|pagemap| pagemap.process == std::process::id())
+            .filter(|pagemap| pagemap.process == process::id())
     }
 
     /// Calls `found` with each range of addresses in `range` whose pages are present: accessed
