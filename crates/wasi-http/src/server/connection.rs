@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -221,14 +221,15 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
         service_fn(move |request: Request<Incoming>| {
             let (under_way, progress) = (state.begin(), streams.as_ref().map(Streams::begin));
             let response = service.respond(request);
-            async move {
+            // In a box, since a connection keeps room for the future also when it is idle.
+            Box::pin(async move {
                 let response = response.await.map(|body| HeldBody {
                     body,
                     progress,
                     _under_way: under_way,
                 });
                 Ok::<Response<HeldBody>, Infallible>(response)
-            }
+            })
         })
     };
     let is_http2 = poll_fn(|cx| {
@@ -246,7 +247,7 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
                 .header_read_timeout(None)
                 .max_buf_size(MAX_HEAD)
                 .serve_connection(TokioIo::new(io), answer(None));
-            run(connection, &state, |connection| {
+            run(Box::pin(connection), &state, |connection| {
                 connection.graceful_shutdown()
             })
             .await;
@@ -259,7 +260,7 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
                 .max_header_list_size(MAX_HEAD as u32)
                 .max_send_buf_size(MAX_SEND_BUFFER)
                 .serve_connection(TokioIo::new(io), answer(Some(streams)));
-            run(connection, &state, |connection| {
+            run(Box::pin(connection), &state, |connection| {
                 connection.graceful_shutdown()
             })
             .await;
@@ -267,13 +268,13 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
     }
 }
 
-/// Polls a connection until it ends, or is to end.
+/// Polls a connection until it ends, or is to end. It is in a box, so that the task has no room for
+/// all kinds of them.
 async fn run<C: Future>(
-    connection: C,
+    mut connection: Pin<Box<C>>,
     state: &ConnectionState,
     mut shut_down: impl FnMut(Pin<&mut C>),
 ) {
-    let mut connection = pin!(connection);
     let mut is_told = false;
     poll_fn(|cx| {
         match state.end.load(Relaxed) {
