@@ -363,18 +363,23 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.used < this.filled {
-            let len = buffer.remaining().min(this.filled - this.used);
-            buffer.put_slice(&this.start[this.used..this.used + len]);
-            this.used += len;
+        let len = buffer.remaining().min(this.filled - this.used);
+        buffer.put_slice(&this.start[this.used..this.used + len]);
+        this.used += len;
+        if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
+        // What follows the first bytes is read at once, or else hyper would make a larger buffer.
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
             this.state.read();
         }
-        polled
+        match len {
+            0 => polled,
+            // An error comes again, or is an end, when there are no bytes before it.
+            _ => Poll::Ready(Ok(())),
+        }
     }
 }
 
