@@ -84,7 +84,8 @@ pub enum LimitKind {
     /// system gives no more. Calls that end make room.
     Stacks,
     /// An instance has as many tasks, threads or waitables as it may have, among them calls of
-    /// asynchronous host functions that have not returned.
+    /// asynchronous host functions that have not returned. Or the host holds ends of as many
+    /// streams and futures as it may.
     Tasks,
     /// Compiling the component takes too long (`CompileLimits::time`).
     CompileTime,

@@ -42,6 +42,7 @@
 //! | `abi` | the Canonical ABI over Rust types: [`Lower`], [`Lift`] |
 //! | `resource` | [`Resource`], [`ResourceAny`], [`ResourceTable`] |
 //! | `val` | [`Val`], and its Canonical ABI |
+//! | `stream` | [`StreamReader`], [`FutureReader`], producers and consumers |
 //! | `wave` | values as text, with the feature `wave` |
 //! | `call` | [`Func`], [`TypedFunc`], host functions, [`Caller`] |
 //! | `instance` | [`Instance`], [`InstancePre`] |
@@ -66,6 +67,7 @@ mod instance;
 mod linker;
 mod resource;
 mod store;
+mod stream;
 pub mod types;
 mod val;
 #[cfg(feature = "wave")]
@@ -101,6 +103,11 @@ pub use store::{CallHook, HostFunctionName, UpdateDeadline};
 pub use store::{
     InterruptHandle, InterruptWatch, ResourceLimiter, ResourceLimiterAsync, StoreLimits,
     StoreLimitsBuilder,
+};
+pub use stream::{
+    Destination, DirectDestination, DirectSource, FutureConsumer, FutureProducer, FutureReader,
+    GuardedFutureReader, GuardedStreamReader, ReadBuffer, Source, StreamConsumer, StreamProducer,
+    StreamReader, StreamResult, VecBuffer, WriteBuffer,
 };
 pub use types::ResourceType;
 pub use val::{FutureAny, StreamAny, Val};

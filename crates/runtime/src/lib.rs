@@ -52,10 +52,11 @@ mod sys;
 pub use code::{
     Callee, Code, DebugInfo, LoadCheck, artifact_file_settings, artifact_settings, host,
 };
+pub use component::concurrent::{Peer, PeerCopy};
 pub use component::error_context::ErrorContext;
 pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;
-pub use concurrent::{HostSubtask, HostTask, Turn};
+pub use concurrent::{HostEnd, HostSubtask, HostTask, TakenEnd, Turn};
 pub use entry::{
     Backtrace, Frame, HostCall, HostOutcome, Stopped, SuspendableCall, TrapReport, backtrace, call,
     call_confined, prepare_thread,

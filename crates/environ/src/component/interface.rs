@@ -274,14 +274,11 @@ pub struct GuestCaller {
 /// What the runtime knows of a built-in that reads or writes the end of a stream or future.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EndOp {
-    /// The component instance.
-    pub domain: DomainId,
-    /// The memory of the buffers, if the payload has any bytes.
-    pub memory: Option<MemoryId>,
+    /// The canonical options, with the memory of the buffers if the payload has any bytes. The host
+    /// uses `realloc` and the encoding of strings where it is the other side.
+    pub options: CanonOptions,
     /// The type of the stream or future.
     pub value: AsyncValue,
-    /// Whether the built-in has `async`.
-    pub is_async: bool,
     /// Whether it reads.
     pub reads: bool,
 }

@@ -220,6 +220,11 @@ impl ComponentTypes {
         func: funcs[FuncTypeId] -> FuncType;
     }
 
+    /// Returns whether there are streams or futures.
+    pub fn has_streams(&self) -> bool {
+        !self.streams.types.is_empty() || !self.futures.types.is_empty()
+    }
+
     /// Returns the types of a tuple, or of the elements of a list of fixed length.
     pub fn tuple(&self, id: TupleId) -> &[InterfaceType] {
         &self.tuples.ty(id).types

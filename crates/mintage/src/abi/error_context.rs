@@ -7,10 +7,7 @@ use super::{
     LowerContext,
 };
 use crate::ErrorContext;
-use crate::error::{Context, Result, bail, handle_trap};
-use mintage_environ::component::AsyncValue;
-use mintage_environ::unsupported;
-use std::convert::Infallible;
+use crate::error::{Context, Result, handle_trap};
 
 impl LowerContext<'_> {
     /// Gives the guest an error context: the index of its handle.
@@ -30,21 +27,6 @@ impl LiftContext<'_> {
         instance
             .lift_error_context(handles.domain, handle)
             .map_err(handle_trap)
-    }
-}
-
-impl LiftContext<'_> {
-    /// Fails, since the host cannot take streams and futures yet: with the guest's error, if it
-    /// must not pass this one.
-    pub fn lift_end(&mut self, value: AsyncValue, handle: u32) -> Result<Infallible> {
-        let (handles, instance) = self.handles.as_ref().with_context(no_handles)?;
-        instance
-            .check_lift(handles.domain, value, handle)
-            .map_err(handle_trap)?;
-        bail!(unsupported!(
-            "streams and futures that pass between a guest and the host are not supported yet; \
-             those between components are"
-        ))
     }
 }
 

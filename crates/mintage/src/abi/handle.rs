@@ -1,10 +1,11 @@
 //! Handles: the context of lowering and lifting resources, and of checking their types.
 
 use super::{ComponentTypes, LiftContext, LowerContext};
+use crate::Component;
 use crate::Result;
 use crate::error::{Context, format_err, handle_trap};
 use crate::store::{HostHandles, LendingCall, LinkedImports, ResourceOrigin};
-use crate::types::{ResourceType, StoreInstanceId};
+use crate::types::{ResourceType, StoreInstanceId, TypeScope};
 use mintage_environ::{DomainId, Index, ResourceId};
 use mintage_runtime::Instance;
 use std::ops::Deref;
@@ -41,6 +42,8 @@ impl Deref for InstanceTypes<'_> {
 /// The handles that a call can name: the store's, and those of one component instance.
 pub(crate) struct HandleContext<'a> {
     pub host: &'a mut HostHandles,
+    /// The component of the instance.
+    pub component: &'a Component,
     /// What the instance's imports were resolved to.
     pub linked: &'a Arc<LinkedImports>,
     /// The root instance.
@@ -51,6 +54,12 @@ pub(crate) struct HandleContext<'a> {
 }
 
 impl HandleContext<'_> {
+    /// Returns the scope of the instance's types.
+    pub fn type_scope(&self) -> TypeScope {
+        let resources = &self.linked.resources;
+        TypeScope::instance(self.component, resources, self.host.store, self.instance)
+    }
+
     /// Returns the resource type with the number `id` in the component.
     pub fn ty(&self, id: ResourceId) -> ResourceType {
         let host = self.linked.resources.get(id);

@@ -15,6 +15,7 @@
 //! | `in_place.rs` | [`InPlaceList`]: a list that the host writes to guest memory itself |
 //! | `view.rs` | [`WasmStr`], [`WasmList`]: lifted values that stay in guest memory |
 //! | `error_context.rs` | the traits for [`ErrorContext`](crate::ErrorContext) |
+//! | `ends.rs` | ends of streams and futures, and the buffers of guests |
 //! | `handle.rs` | handles of resources; the types implement the traits in `resource/` |
 //! | `guest.rs` | the memory that values are lowered into, and its `realloc` |
 
@@ -24,6 +25,7 @@ mod bytes;
 mod context;
 #[cfg(feature = "macros")]
 pub(crate) mod derive;
+mod ends;
 mod error_context;
 #[allow(unsafe_code, reason = "views of guest memory, calls of realloc")]
 pub(crate) mod guest;
@@ -52,5 +54,6 @@ pub use view::{WasmList, WasmStr};
 pub(crate) use context::{
     AbiOptions, LiftSource, LowerTarget, MAX_LIST_BYTE_LENGTH, is_aligned, read_u32,
 };
+pub(crate) use ends::matches_payload;
 pub(crate) use handle::HandleContext;
 pub(crate) use scalar::{lift_char, lift_f32, lift_f64};

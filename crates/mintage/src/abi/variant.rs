@@ -1,5 +1,6 @@
 //! Options and results.
 
+use super::matches_payload;
 use super::{
     CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
     LowerContext,
@@ -117,14 +118,6 @@ impl<T: Lift> Lift for Option<T> {
 
 impl<T: ComponentType, E: ComponentType> OptionLayout for Result<T, E> {
     const PAYLOAD: usize = CanonicalAbi::payload_offset(&[payload::<T>(), payload::<E>()]) as usize;
-}
-
-/// Returns whether the Rust type `T` stands for the optional payload `ty`.
-fn matches_payload<T: ComponentType>(ty: Option<InterfaceType>, types: &InstanceTypes<'_>) -> bool {
-    match ty {
-        Some(ty) => T::matches(ty, types),
-        None => T::SIZE == 0,
-    }
 }
 
 impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {

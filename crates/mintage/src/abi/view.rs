@@ -62,12 +62,14 @@ impl ViewedMemory {
             linked,
             ..
         } = &mut instances[self.instance];
+        let component = &*component;
         let options = AbiOptions {
             types: &component.interface().types,
             encoding: self.encoding,
         };
         let handles = HandleContext {
             host: handles,
+            component,
             linked,
             instance: self.instance,
             domain: self.domain,

@@ -128,7 +128,7 @@ impl<F: CallTarget> Call<'_, F> {
             linked,
             ..
         } = &mut instances[instance];
-        let runtime = runtime.get_mut();
+        let (runtime, component) = (runtime.get_mut(), &*component);
         let boundary = target.boundary(component);
         let options = AbiOptions {
             types: &component.interface().types,
@@ -146,6 +146,7 @@ impl<F: CallTarget> Call<'_, F> {
         };
         let handles = HandleContext {
             host: handles,
+            component,
             linked,
             instance,
             domain: boundary.domain,
@@ -178,7 +179,7 @@ impl<F: CallTarget> Call<'_, F> {
             linked,
             ..
         } = &mut instances[instance];
-        let runtime = &*runtime.get_mut();
+        let (runtime, component) = (&*runtime.get_mut(), &*component);
         let boundary = target.boundary(component);
         let options = AbiOptions {
             types: &component.interface().types,
@@ -186,6 +187,7 @@ impl<F: CallTarget> Call<'_, F> {
         };
         let handles = HandleContext {
             host: handles,
+            component,
             linked,
             instance,
             domain: boundary.domain,

@@ -115,7 +115,8 @@ impl ResolvedLift {
     }
 }
 
-/// Returns whether instances may have tasks that go on when no call is under way.
+/// Returns whether instances may have tasks that go on when no call is under way, or ends of streams
+/// and futures.
 pub(super) fn may_have_tasks(interface: &ComponentInterface) -> bool {
     let mut tasks = interface
         .lift_tasks
@@ -123,6 +124,7 @@ pub(super) fn may_have_tasks(interface: &ComponentInterface) -> bool {
         .chain(interface.tasks.values());
     let mut lowers = interface.lowers.values();
     !interface.concurrent_domains.is_empty()
+        || interface.types.has_streams()
         || tasks.any(Option::is_some)
         || lowers.any(|lower| lower.options.is_async)
 }

@@ -31,6 +31,12 @@ pub use crate::{
     Accessor, AccessorTask, AsAccessor, FuncCallConcurrent, JoinHandle, TypedFuncCallConcurrent,
 };
 #[doc(no_inline)]
+pub use crate::{
+    Destination, DirectDestination, DirectSource, FutureConsumer, FutureProducer, FutureReader,
+    GuardedFutureReader, GuardedStreamReader, ReadBuffer, Source, StreamConsumer, StreamProducer,
+    StreamReader, StreamResult, VecBuffer, WriteBuffer,
+};
+#[doc(no_inline)]
 pub use crate::{ErrorContext, FutureAny, ResourceDynamic, ResourceGuard, StreamAny};
 #[cfg(feature = "macros")]
 #[doc(no_inline)]

@@ -7,6 +7,7 @@ use crate::abi::InstanceTypes;
 use crate::component::ExportItem;
 use crate::error::{Context, Result, bail, ensure};
 use crate::store::{LinkedImports, StoreInstance, StoreOpaque};
+use crate::stream;
 use crate::types::{ComponentItem, ResourceType, StoreId, StoreInstanceId};
 use crate::{
     AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine,
@@ -107,6 +108,7 @@ impl<T> InstancePre<T> {
     /// refuses address space, or if a start function traps.
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let store = store.as_context_mut().0;
+        store.host.concurrency.drive_stream = Some(stream::drive);
         let id = store.instantiate(&self.component, &self.imports, &self.linked)?;
         Ok(Instance {
             store: store.opaque.id,
@@ -128,6 +130,7 @@ impl<T> InstancePre<T> {
         T: Send,
     {
         let store = store.as_context_mut().0;
+        store.host.concurrency.drive_stream = Some(stream::drive);
         let instantiated = match store.may_suspend(&self.imports, HostCalls::ALL) {
             true => {
                 let instantiated =

@@ -61,6 +61,7 @@ impl<T> StoreInner<T> {
             check_in: Some(check_in::<T>),
             hooks: Some(HostHooks {
                 cancel: cancel_host::<T>,
+                peer: drive_stream::<T>,
             }),
         };
         // SAFETY: what is current in the store stays where it is until the store is dropped, and
@@ -417,6 +418,25 @@ unsafe fn cancel_host<T: 'static>(host: NonNull<()>, number: u64) {
     // SAFETY: as the caller promises.
     let store = unsafe { host.cast::<StoreInner<T>>().as_mut() };
     store.cancel_host_task(HostTaskId::from_u64(number));
+}
+
+/// Lets a stream or future go on whose guest has done something.
+///
+/// # Safety
+///
+/// As [`cancel_host`].
+unsafe fn drive_stream<T: 'static>(host: NonNull<()>, tag: u64, number: u64) -> anyhow::Result<()> {
+    // SAFETY: as the caller promises.
+    let store = unsafe { host.cast::<StoreInner<T>>().as_mut() };
+    let drive = store.host.concurrency.drive_stream;
+    match drive.map_or(Ok(()), |drive| drive(store, number)) {
+        Err((id, error)) if u64::from(id.as_u32()) == tag => Err(error.into()),
+        Err(failed) => {
+            store.fail_later(failed);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Returns the functions by which the runtime asks the limiter of a store of `T`.

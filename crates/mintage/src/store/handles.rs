@@ -2,6 +2,7 @@
 //! [`ResourceAny`](crate::ResourceAny).
 
 use super::LinkedImports;
+use super::streams::Streams;
 use crate::error::{Context, Result, ensure, format_err, wrong_store};
 use crate::types::{StoreId, StoreInstanceId};
 use mintage_environ::{CallId, ResourceId};
@@ -78,6 +79,8 @@ pub(crate) struct HostHandles {
     free: Vec<u32>,
     /// The calls under way that have borrows.
     calls: Slab<HostCallScope>,
+    /// The streams and futures that the host has an end of.
+    pub streams: Streams,
 }
 
 /// An entry or room for one. Copies of a handle may outlive it, so each reuse of a slot has a
@@ -95,6 +98,7 @@ impl HostHandles {
             slots: Vec::new(),
             free: Vec::new(),
             calls: Slab::new(),
+            streams: Streams::default(),
         }
     }
 

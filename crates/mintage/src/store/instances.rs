@@ -90,6 +90,12 @@ impl<I> Instances<I> {
         }
     }
 
+    /// Returns an instance, as [`get`](Self::get) does.
+    pub fn get_mut(&mut self, id: StoreInstanceId) -> Option<&mut I> {
+        self.get(id)?;
+        Some(&mut self[id])
+    }
+
     /// Removes an instance.
     pub fn remove(&mut self, id: StoreInstanceId) -> Option<I> {
         match id.as_u32().checked_sub(1) {

@@ -8,6 +8,7 @@
 //! | `allocation.rs` | the memory of a store, which guests point into |
 //! | `suspend.rs`, `waiting.rs` | calls that wait for a host function, and that function |
 //! | `tasks/` | the event loop: calls that are tasks, and futures of the host |
+//! | `streams.rs` | the streams and futures that the host has an end of |
 //! | `polled.rs` | how a future of the host finds the store that polls it |
 //! | `scope.rs`, `handles.rs` | the resources that the host holds, lends and borrows |
 //! | `linked.rs` | what the imports of an instance were resolved to |
@@ -52,6 +53,7 @@ mod linked;
 mod polled;
 #[allow(unsafe_code, reason = "a scope gives its store away for a time")]
 mod scope;
+mod streams;
 #[allow(unsafe_code, reason = "entry into guests that may be suspended")]
 mod suspend;
 #[allow(unsafe_code, reason = "entry into guests whose calls are tasks")]
@@ -66,6 +68,7 @@ mod watch;
 
 pub use check_in::UpdateDeadline;
 pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
+pub(crate) use entries::Entries;
 pub(crate) use entry::{
     HostFuncCall, LIFT_WORDS, Started, async_host_func, concurrent_host_func, host_destructor,
     host_func, limiter_access,
@@ -79,6 +82,7 @@ pub use limits::{ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimits
 pub(crate) use linked::{Destructor, LinkedImports};
 pub(crate) use polled::{NotPolled, with_polled};
 pub(crate) use scope::CallScope;
+pub(crate) use streams::{GuestEnd, HeldEnd, HostSide, Side, Stream, StreamId};
 pub(crate) use tasks::{CallEnd, HostTaskId, QueuedCall, QueuedCallId, Running};
 pub(crate) use waiting::with_context;
 pub(crate) use waiting::{HostRest, HostResult, Waiting, cannot_wait};

@@ -59,6 +59,13 @@ impl TypeScope {
         }
     }
 
+    /// Returns the host's resource types that imported ones are, as far as they are resolved.
+    pub fn host_resources(&self) -> &[Option<ResourceType>] {
+        self.resources
+            .as_ref()
+            .map_or(&[], HostResourceTypes::as_slice)
+    }
+
     /// Returns what the resource type `id` is here.
     pub fn resource(&self, id: ResourceId) -> ResourceType {
         let host = self.resources.as_ref().and_then(|types| types.get(id));

@@ -15,8 +15,8 @@ use crate::abi::{
     MAX_LIST_BYTE_LENGTH, lift_char, lift_f32, lift_f64, read_u32,
 };
 use crate::error::{Context, Result, bail, ensure, format_err};
-use crate::{ErrorContext, ResourceAny, Val};
-use mintage_environ::component::{AsyncValue, align_to, discriminant_size, flags_words};
+use crate::{ErrorContext, FutureAny, ResourceAny, StreamAny, Val};
+use mintage_environ::component::{align_to, discriminant_size, flags_words};
 use mintage_environ::{EnumId, FlagsId, MapId, OptionId, RecordId, ResultId, TupleId, VariantId};
 
 /// Returns the number of words of a flat value of a type, or 0 if it is too large to be flat.
@@ -325,6 +325,8 @@ impl Val {
                 Ok(())
             }
             (Val::Resource(v), T::Own(_) | T::Borrow(_)) => v.lower_flat(cx, ty, dst),
+            (Val::Stream(v), T::Stream(_)) => v.lower_flat(cx, ty, dst),
+            (Val::Future(v), T::Future(_)) => v.lower_flat(cx, ty, dst),
             (Val::ErrorContext(v), T::ErrorContext) => v.lower_flat(cx, ty, dst),
             _ => Err(self.mismatch(ty, types)),
         }
@@ -404,6 +406,8 @@ impl Val {
                 Ok(())
             }
             (Val::Resource(v), T::Own(_) | T::Borrow(_)) => v.lower_memory(cx, ty, offset),
+            (Val::Stream(v), T::Stream(_)) => v.lower_memory(cx, ty, offset),
+            (Val::Future(v), T::Future(_)) => v.lower_memory(cx, ty, offset),
             (Val::ErrorContext(v), T::ErrorContext) => v.lower_memory(cx, ty, offset),
             _ => Err(self.mismatch(ty, types)),
         }
@@ -494,8 +498,8 @@ impl Val {
             | T::Result(_) => {
                 bail!("a value with parts is lifted as one without")
             }
-            T::Stream(id) => match cx.lift_end(AsyncValue::Stream(id), src[0] as u32)? {},
-            T::Future(id) => match cx.lift_end(AsyncValue::Future(id), src[0] as u32)? {},
+            T::Stream(_) => Val::Stream(StreamAny::lift_flat(cx, ty, src)?),
+            T::Future(_) => Val::Future(FutureAny::lift_flat(cx, ty, src)?),
         })
     }
 
@@ -558,8 +562,8 @@ impl Val {
             | T::Result(_) => {
                 bail!("a value with parts is lifted as one without")
             }
-            T::Stream(id) => match cx.lift_end(AsyncValue::Stream(id), read_u32(bytes, 0))? {},
-            T::Future(id) => match cx.lift_end(AsyncValue::Future(id), read_u32(bytes, 0))? {},
+            T::Stream(_) => Val::Stream(StreamAny::lift_memory(cx, ty, bytes)?),
+            T::Future(_) => Val::Future(FutureAny::lift_memory(cx, ty, bytes)?),
         })
     }
 

@@ -1,8 +1,12 @@
 //! [`Val`]: a component value whose type is known only at run time.
 
 mod dynamic;
+mod ends;
 mod numbers;
 mod typed;
+
+pub(crate) use ends::Payload;
+pub use ends::{FutureAny, StreamAny};
 
 use crate::abi::{ComponentTypes, InterfaceType};
 use crate::{ErrorContext, ResourceAny};
@@ -72,29 +76,15 @@ pub enum Val {
     Flags(Vec<String>),
     /// `own<R>` or `borrow<R>`
     Resource(ResourceAny),
-    /// `future<T>`. There is no such value yet; see [`FutureAny`].
+    /// `future<T>`
     Future(FutureAny),
-    /// `stream<T>`. There is no such value yet; see [`StreamAny`].
+    /// `stream<T>`
     Stream(StreamAny),
     /// `error-context`
     ErrorContext(ErrorContext),
     /// `list<T, N>`, a list of fixed length.
     FixedLengthList(Vec<Val>),
 }
-
-/// The readable end of a `future<T>`.
-///
-/// The type has no values: futures that pass between a guest and the host are not supported yet,
-/// and are an error. It exists for hosts that match every kind of [`Val`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FutureAny {}
-
-/// The readable end of a `stream<T>`.
-///
-/// The type has no values: streams that pass between a guest and the host are not supported yet,
-/// and are an error. It exists for hosts that match every kind of [`Val`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StreamAny {}
 
 /// Implements conversions from what the variants have.
 macro_rules! from {
@@ -152,6 +142,8 @@ impl PartialEq for Val {
                 a.len() == b.len() && a.iter().all(|name| b.contains(name))
             }
             (Val::Resource(a), Val::Resource(b)) => a == b,
+            (Val::Future(a), Val::Future(b)) => a == b,
+            (Val::Stream(a), Val::Stream(b)) => a == b,
             (Val::ErrorContext(a), Val::ErrorContext(b)) => a == b,
             _ => false,
         }
@@ -187,8 +179,8 @@ impl Val {
             Val::Result(_) => "result",
             Val::Flags(_) => "flags",
             Val::Resource(_) => "resource",
-            Val::Future(future) => match *future {},
-            Val::Stream(stream) => match *stream {},
+            Val::Future(_) => "future",
+            Val::Stream(_) => "stream",
             Val::ErrorContext(_) => "error-context",
             Val::FixedLengthList(_) => "list of fixed length",
         }

@@ -369,7 +369,9 @@ fn entries(interface: &ComponentInterface) -> Vec<SigId> {
     let reallocs = interface
         .lowers
         .values()
-        .filter_map(|lower| lower.options.realloc);
+        .map(|lower| &lower.options)
+        .chain(interface.end_ops.values().map(|op| &op.options))
+        .filter_map(|options| options.realloc);
     let starts = interface
         .initializers
         .iter()

@@ -135,10 +135,8 @@ impl Concurrent {
         };
         self.end_canons.push(id);
         self.end_ops.push(EndOp {
-            domain: options.domain,
-            memory: options.memory,
+            options: options.clone(),
             value,
-            is_async: options.is_async,
             reads,
         });
     }
@@ -150,7 +148,7 @@ impl Concurrent {
         let all: Vec<_> = self.end_ops.iter().filter(|(_, op)| converts(op)).collect();
         for &(write, from) in all.iter().filter(|(_, op)| !op.reads) {
             for &(read, to) in all.iter().filter(|(_, op)| op.reads) {
-                if from.value != to.value || from.domain == to.domain {
+                if from.value != to.value || from.options.domain == to.options.domain {
                     continue;
                 }
                 self.copies.push((write, read));

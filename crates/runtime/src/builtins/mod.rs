@@ -386,7 +386,9 @@ mod entry_points {
             }))
         }
         end_drop(data, end: u64, value: u32, flags: u32) -> u32 {
-            done(data, concurrent::drop_end(data, end, AsyncValue::from_u32(value), flags))
+            let value = AsyncValue::from_u32(value);
+            // SAFETY: machine code of the current activation has called this.
+            done(data, unsafe { concurrent::drop_end(data, end, value, flags) })
         }
         end_forward(data, domain: u32, value: u32, readable: u32, writable: u32) -> u32 {
             let (domain, value) = (DomainId::from_u32(domain), AsyncValue::from_u32(value));

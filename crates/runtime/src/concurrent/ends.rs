@@ -1,6 +1,7 @@
 //! Built-ins on streams and futures.
 
 use super::run::wait;
+use super::streams::tell_host;
 use super::waiting::{builtin, payload};
 use super::{Failed, Poll, Step, with};
 use crate::arch::{MaySuspend, SuspendHook};
@@ -11,10 +12,10 @@ use crate::entry::{self, Stopped};
 use crate::instance::{InstanceData, InstanceHandle};
 use mintage_environ::builtin::{BLOCKED, end_flags};
 use mintage_environ::component::{AsyncValue, EndOp, InterfaceType};
-use mintage_environ::{CopyId, DomainId, EndOpId, FuncKey, Trap};
+use mintage_environ::{CopyId, DomainId, EndOpId, FuncKey, Trap, unsupported};
 
 /// Returns the kind of handles of ends of a type.
-fn kind(value: AsyncValue, writes: bool) -> HandleKind {
+pub(super) fn kind(value: AsyncValue, writes: bool) -> HandleKind {
     match (value.is_future(), writes) {
         (false, false) => HandleKind::StreamReader,
         (false, true) => HandleKind::StreamWriter,
@@ -47,7 +48,7 @@ fn find(
     }
 }
 
-fn problem(value: AsyncValue, action: EndAction, problem: EndProblem) -> Failed {
+pub(super) fn problem(value: AsyncValue, action: EndAction, problem: EndProblem) -> Failed {
     Failed::Handle(HandleError::End {
         action,
         is_future: value.is_future(),
@@ -78,6 +79,22 @@ pub fn new_ends(
     Ok(added)
 }
 
+/// Takes an end that is idle and in no set from a component instance, to pass it on.
+pub(super) fn take(
+    data: &InstanceData,
+    domain: DomainId,
+    handle: u32,
+    value: AsyncValue,
+    action: EndAction,
+) -> Result<Key, Failed> {
+    let writes = matches!(action, EndAction::Forward(true));
+    let key = find(data, domain, handle, value, writes)?;
+    let idle = with(data, |state| state.check_idle(key));
+    idle.map_err(|found| problem(value, action, found))?;
+    data.with_handles(|handles, _| handles.remove_concurrent(domain, handle));
+    Ok(key)
+}
+
 /// Moves the readable end of a stream or future from one component instance to another.
 pub fn transfer_end(
     data: &InstanceData,
@@ -86,10 +103,7 @@ pub fn transfer_end(
     value: AsyncValue,
     handle: u32,
 ) -> Result<u32, Failed> {
-    let key = find(data, source, handle, value, false)?;
-    let idle = with(data, |state| state.check_idle(key));
-    idle.map_err(|found| problem(value, EndAction::Lift, found))?;
-    data.with_handles(|handles, _| handles.remove_concurrent(source, handle));
+    let key = take(data, source, handle, value, EndAction::Lift)?;
     let kind = kind(value, false);
     let handle = data.with_handles(|handles, _| handles.add_concurrent(target, kind, key))?;
     with(data, |state| {
@@ -97,23 +111,6 @@ pub fn transfer_end(
         state.waitables[key].handle = handle;
     });
     Ok(handle)
-}
-
-/// Fails unless a guest has a readable end that it can pass to the host.
-pub fn check_lift(
-    data: &InstanceData,
-    domain: DomainId,
-    value: AsyncValue,
-    handle: u32,
-) -> Result<(), HandleError> {
-    let found = find(data, domain, handle, value, false).and_then(|key| {
-        let idle = with(data, |state| state.check_idle(key));
-        idle.map_err(|found| problem(value, EndAction::Lift, found))
-    });
-    match found {
-        Err(Failed::Handle(error)) => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// The hook of the builtin `end_copy`, with the handle and the number of the built-in, the pointer,
@@ -135,15 +132,18 @@ impl SuspendHook for CopyEnd {
     }
 }
 
-fn end_op(data: &InstanceData, op: EndOpId) -> Result<&EndOp, Failed> {
+pub(super) fn end_op(data: &InstanceData, op: EndOpId) -> Result<&EndOp, Failed> {
     let found = data.code.interface().end_ops.get(op);
     found.ok_or(Failed::Trap(Trap::NoTask))
 }
 
 /// The size of the values of a built-in in its memory, and their alignment.
-fn layout(data: &InstanceData, op: &EndOp) -> (u32, u32) {
+pub(super) fn layout(data: &InstanceData, op: &EndOp) -> (u32, u32) {
     let types = &data.code.interface().types;
-    let memory = op.memory.and_then(|id| data.code.layout().memories.get(id));
+    let memory = op
+        .options
+        .memory
+        .and_then(|id| data.code.layout().memories.get(id));
     let index64 = memory.is_some_and(|memory| memory.index64);
     match op.value.payload(types) {
         Some(ty) => {
@@ -169,7 +169,7 @@ unsafe fn copy(
 ) -> Result<Step, Failed> {
     let info = end_op(data, op)?;
     let (value, writes) = (info.value, !info.reads);
-    let key = find(data, info.domain, handle, value, writes)?;
+    let key = find(data, info.options.domain, handle, value, writes)?;
     let (state, in_set) = with(data, |state| {
         let in_set = state.waitables[key].set.is_some();
         (state.end(key).state, in_set)
@@ -183,7 +183,7 @@ unsafe fn copy(
         EndState::Done => return Err(problem(value, action, EndProblem::Done)),
         _ => return Err(problem(value, action, EndProblem::Busy)),
     }
-    if in_set && !info.is_async {
+    if in_set && !info.options.is_async {
         return Err(Trap::WaitableInSet.into());
     }
     if length > MAX_LENGTH {
@@ -191,7 +191,7 @@ unsafe fn copy(
     }
     let (size, align) = layout(data, info);
     if size > 0 && length > 0 {
-        let memory = info.memory.ok_or(Trap::PointerOutOfBounds)?;
+        let memory = info.options.memory.ok_or(Trap::PointerOutOfBounds)?;
         if !pointer.is_multiple_of(align.into()) {
             return Err(Trap::UnalignedPointer.into());
         }
@@ -206,19 +206,29 @@ unsafe fn copy(
     };
     let number = is_number(data, value);
     let transfer = with(data, |state| state.copy(key, buffer, number))?;
-    if let Some(transfer) = transfer {
+    match transfer {
         // SAFETY: as the caller promises.
-        unsafe { perform(data, key, buffer, transfer) }?;
+        Some(transfer) => unsafe { perform(data, key, buffer, transfer) }?,
+        None => tell_host_of_other(data, key, poll)?,
     }
     let pending = with(data, |state| state.waitables[key].is_pending);
     if pending {
         return Ok(Step::Done(payload(data, key)));
     }
-    if info.is_async {
+    if info.options.is_async {
         return Ok(Step::Done(BLOCKED));
     }
     // SAFETY: as the caller promises.
     unsafe { wait(data, Condition::Event(key), Then::Event(key), poll) }
+}
+
+/// Tells the host of what the guest does, if the host has the other end and the guest waits.
+fn tell_host_of_other(data: &InstanceData, key: Key, poll: &Poll<'_>) -> Result<(), Failed> {
+    let number = with(data, |state| match state.waitables[key].is_pending {
+        true => None,
+        false => state.host_of_other(key),
+    });
+    number.map_or(Ok(()), |number| tell_host(data, number, poll))
 }
 
 /// Copies values from buffer to buffer, for a copy of the end `key` with `buffer`.
@@ -237,7 +247,7 @@ unsafe fn perform(
     let (source_size, target_size) = (layout(data, writing).0, layout(data, reading).0);
     if source_size > 0 {
         let place = |op: &EndOp, pointer: u64, size: u32| {
-            let memory = op.memory.ok_or(Trap::PointerOutOfBounds)?;
+            let memory = op.options.memory.ok_or(Trap::PointerOutOfBounds)?;
             let bytes = u64::from(count) * u64::from(size);
             let place = data.memory_range(memory, pointer, bytes);
             place.ok_or(Trap::PointerOutOfBounds)
@@ -254,7 +264,7 @@ unsafe fn perform(
             unsafe {
                 convert(
                     data,
-                    writing.domain,
+                    writing.options.domain,
                     (from.op, to.op),
                     source,
                     target,
@@ -365,6 +375,7 @@ unsafe fn cancel(
         state.cancel_copy(key);
         Ok(())
     })?;
+    tell_host_of_other(data, key, poll)?;
     let pending = with(data, |state| state.waitables[key].is_pending);
     if pending {
         return Ok(Step::Done(payload(data, key)));
@@ -377,7 +388,11 @@ unsafe fn cancel(
 }
 
 /// `stream.drop-readable` and its like.
-pub fn drop_end(
+///
+/// # Safety
+///
+/// Machine code of `data` in the current activation has called this.
+pub unsafe fn drop_end(
     data: &InstanceData,
     numbers: u64,
     value: AsyncValue,
@@ -395,8 +410,17 @@ pub fn drop_end(
         EndState::Idle | EndState::Done => {}
     }
     data.with_handles(|handles, _| handles.remove_concurrent(domain, handle));
-    with(data, |state| state.drop_end(key));
-    Ok(())
+    let number = with(data, |state| {
+        let number = state.host_of_other(key);
+        state.drop_end(key);
+        number
+    });
+    let Some(number) = number else {
+        return Ok(());
+    };
+    // SAFETY: as the caller promises. The result is used before machine code goes on.
+    let poll = unsafe { Poll::of_builtin(data) }?;
+    tell_host(data, number, &poll)
 }
 
 /// `stream.forward` and `future.forward`.
@@ -411,19 +435,28 @@ pub unsafe fn forward(
     readable: u32,
     writable: u32,
 ) -> Result<(), Failed> {
-    let take = |handle, writes| {
-        let key = find(data, domain, handle, value, writes)?;
-        let idle = with(data, |state| state.check_idle(key));
-        idle.map_err(|found| problem(value, EndAction::Forward(writes), found))?;
-        data.with_handles(|handles, _| handles.remove_concurrent(domain, handle));
-        Ok::<_, Failed>(key)
-    };
+    let take = |handle, writes| take(data, domain, handle, value, EndAction::Forward(writes));
     let (source, target) = (take(readable, false)?, take(writable, true)?);
+    let (from, to) = with(data, |state| {
+        (state.host_of_other(source), state.host_of_other(target))
+    });
+    if from.is_some() && to.is_some() {
+        let error = unsupported!(
+            "`forward` between two streams or futures of the host is not supported yet; pass the \
+             readable end itself to the host"
+        );
+        return Err(Stopped::without_frames(error.into()).into());
+    }
     let number = is_number(data, value);
     let transfer = with(data, |state| state.forward(source, target, number))?;
-    match transfer {
+    if let Some((key, buffer, transfer)) = transfer {
         // SAFETY: as the caller promises.
-        Some((key, buffer, transfer)) => unsafe { perform(data, key, buffer, transfer) },
-        None => Ok(()),
+        unsafe { perform(data, key, buffer, transfer) }?;
     }
+    let Some(number) = from.or(to) else {
+        return Ok(());
+    };
+    // SAFETY: as the caller promises. The result is used before machine code goes on.
+    let poll = unsafe { Poll::of_builtin(data) }?;
+    tell_host(data, number, &poll)
 }

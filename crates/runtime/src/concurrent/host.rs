@@ -4,10 +4,8 @@ use super::run::{self, Ran, TASK_WORDS, resume, trapped};
 use super::{Failed, Poll, State, with};
 use crate::component::arena::Key;
 use crate::component::concurrent::{Caller, Origin, Start, Task, TaskState, Thread};
-use crate::component::handles::HandleError;
 use crate::entry::{Stopped, SuspendableCall};
-use crate::instance::{Instance, InstanceData, InstanceHandle};
-use mintage_environ::component::AsyncValue;
+use crate::instance::{InstanceData, InstanceHandle};
 use mintage_environ::{CallId, DomainId, LiftId, Trap};
 use std::mem;
 use std::ptr::NonNull;
@@ -461,21 +459,4 @@ unsafe fn go_on(data: &InstanceData, thread: Key, poll: &mut Poll<'_>) -> Result
     }
     // SAFETY: as above.
     unsafe { resume(data, thread, poll) }
-}
-
-impl Instance {
-    /// Fails unless a guest has a readable end of a stream or future that it can pass to the host
-    /// (`lift_async_value`).
-    ///
-    /// # Errors
-    ///
-    /// If it has not.
-    pub fn check_lift(
-        &self,
-        domain: DomainId,
-        value: AsyncValue,
-        handle: u32,
-    ) -> Result<(), HandleError> {
-        super::check_lift(self.data(), domain, value, handle)
-    }
 }

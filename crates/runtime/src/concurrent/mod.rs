@@ -10,6 +10,7 @@
 //! imports    calls of host functions that go on while the guest does
 //! waiting    built-ins that wait: waitable sets, `thread.*`
 //! ends       built-ins on streams and futures
+//! streams    those with the host at one side
 //! ```
 //!
 //! A thread of a function whose type is `async` has a stack of its own. Whatever runs on it (a
@@ -30,13 +31,15 @@ mod ends;
 mod host;
 mod imports;
 mod run;
+mod streams;
 mod waiting;
 
 pub use calls::{CallTask, CancelSubtask, ReturnTask};
 pub use calls::{add_backpressure, cancel_task, drop_subtask, enter_task, exit_task};
-pub use ends::{CancelCopy, CopyEnd, check_lift, drop_end, forward, new_ends, transfer_end};
+pub use ends::{CancelCopy, CopyEnd, drop_end, forward, new_ends, transfer_end};
 pub use host::{HostTask, Turn};
 pub use imports::HostSubtask;
+pub use streams::{HostEnd, TakenEnd};
 pub use waiting::{
     SwitchThread, WaitForSet, context, drop_set, join, new_set, new_thread, poll_set, resume_later,
     set_context, thread_index,

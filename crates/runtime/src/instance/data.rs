@@ -70,6 +70,14 @@ pub struct HostHooks {
     ///
     /// Machine code of the store has left for this, and no one else uses the store.
     pub cancel: unsafe fn(host: NonNull<()>, number: u64),
+    /// Learns that the guest at the other side of an end of the host has begun or cancelled a copy,
+    /// or has dropped its end. It gets the tag of the guest's instance, and the number of the
+    /// host's end.
+    ///
+    /// # Safety
+    ///
+    /// As for `cancel`.
+    pub peer: unsafe fn(host: NonNull<()>, tag: u64, number: u64) -> Result<()>,
 }
 
 /// The run-time data of an instance. Control blocks point to it.

@@ -128,6 +128,15 @@ impl HostTasks {
         self.take_place(None, false)
     }
 
+    /// Makes a place with a future count in [`running`](Self::running), or not.
+    pub fn set_counts(&mut self, id: HostTaskId, counts: bool) {
+        let Some(place) = self.place(id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut place.counts, counts);
+        self.running = self.running + usize::from(counts) - usize::from(before);
+    }
+
     fn take_place(&mut self, owner: Option<StoreInstanceId>, counts: bool) -> HostTaskId {
         let index = self.free.pop().unwrap_or_else(|| self.add_place());
         let place = &mut self.places[index as usize];

@@ -54,7 +54,16 @@ pub(crate) struct Concurrency<T: 'static> {
     failures: VecDeque<Failure>,
     /// The number of calls that were queued so far.
     queued: u64,
+    /// Lets a stream or future go on, by its number. Set before the first instance is made that
+    /// could have an end of one. An error is that of the instance that fails.
+    pub drive_stream: Option<DriveStream<T>>,
 }
+
+/// Lets a stream or future go on whose sides may be ready.
+pub(crate) type DriveStream<T> = fn(&mut StoreInner<T>, u64) -> Result<(), Failed>;
+
+/// An error of an instance, which ends it.
+pub(crate) type Failed = (StoreInstanceId, Error);
 
 /// The name of a call that was queued. It never names another one.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +89,7 @@ impl<T: 'static> Default for Concurrency<T> {
             jobs: VecDeque::new(),
             failures: VecDeque::new(),
             queued: 0,
+            drive_stream: None,
         }
     }
 }
@@ -187,6 +197,18 @@ impl<T: 'static> StoreInner<T> {
         unsafe { handle.end_tasks() };
         let works = self.opaque.tasks.made().map(|tasks| tasks.end_of(id));
         self.expose(|| drop(works));
+        self.end_streams_of(id);
+    }
+
+    /// Keeps an error that no call gets for whoever runs the store.
+    pub fn fail_unheard(&mut self, error: Error) {
+        self.host.concurrency.keep_unheard(error);
+    }
+
+    /// Stops an instance because of an error, as soon as its code is not on the stack.
+    pub fn fail_later(&mut self, (id, error): Failed) {
+        let failure = Failure::Of(id, error);
+        self.host.concurrency.failures.push_back(failure);
     }
 
     /// Stops an instance because of an error, which one of its callers gets.
@@ -348,6 +370,7 @@ impl<T: 'static> StoreInner<T> {
                 self.break_instance(id);
             }
         }
+        self.end_all_streams();
         let works = self.opaque.tasks.made().map(|tasks| tasks.end_all());
         if works.is_some() {
             self.expose(|| drop(works));

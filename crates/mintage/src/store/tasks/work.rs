@@ -79,12 +79,13 @@ impl<T: 'static> StoreInner<T> {
         self.expose(|| drop(work));
     }
 
-    /// Makes `waker` the one that is woken with any future of the host. Returns whether one was
-    /// woken before, and not polled since.
+    /// Makes `waker` the one that is woken with any future of the host, or when the host drops a
+    /// readable end. Returns whether that has happened before, and was not dealt with since.
     pub fn listen(&mut self, waker: &Waker) -> bool {
+        let dropped = self.listen_for_dropped(waker);
         let tasks = self.opaque.tasks.get();
         tasks.listen(waker);
-        tasks.is_woken()
+        tasks.is_woken() || dropped
     }
 
     /// Polls a future of the host for which guests wait, and meanwhile the others that were woken.
@@ -117,14 +118,16 @@ impl<T: 'static> StoreInner<T> {
         Poll::Pending
     }
 
-    /// Polls all futures of the host that were woken. Returns whether there were some.
+    /// Polls all futures of the host that were woken, and closes readable ends that it has dropped.
+    /// Returns whether there were some.
     ///
     /// # Panics
     ///
     /// When one panics. The others are polled the next time.
     pub fn poll_host_tasks(&mut self) -> bool {
+        let closed = self.close_dropped();
         let Some(tasks) = self.opaque.tasks.made() else {
-            return false;
+            return closed;
         };
         let woken = tasks.woken();
         for (at, &index) in woken.iter().enumerate() {
@@ -134,6 +137,6 @@ impl<T: 'static> StoreInner<T> {
                 resume_unwind(payload);
             }
         }
-        !woken.is_empty()
+        closed || !woken.is_empty()
     }
 }

@@ -16,6 +16,9 @@ pub struct End {
     pub state: EndState,
     /// The other end, unless that is gone.
     pub other: Option<Key>,
+    /// If the host has this end: the host's own number of the stream or future. Such an end never
+    /// copies by itself.
+    pub host: Option<u64>,
     /// The buffer of the copy that is under way.
     pub buffer: Option<Buffer>,
     /// The number of values that were copied, for the event.
@@ -71,6 +74,7 @@ impl End {
             writes,
             state: EndState::Idle,
             other: None,
+            host: None,
             buffer: None,
             progress: 0,
             was_dropped: false,
@@ -179,9 +183,15 @@ impl<F> Concurrent<F> {
         }
     }
 
-    fn notify(&mut self, key: Key, progress: u32) {
+    pub(super) fn notify(&mut self, key: Key, progress: u32) {
         self.end(key).progress = progress;
         self.set_pending(key);
+    }
+
+    /// Returns the host's number of a stream or future, if the host has the other end.
+    pub fn host_of_other(&mut self, key: Key) -> Option<u64> {
+        let other = self.end(key).other?;
+        self.end(other).host
     }
 
     /// Makes the event of an end whose time has come.
@@ -213,10 +223,11 @@ impl<F> Concurrent<F> {
         [code as u32, handle, payload]
     }
 
-    /// Ends the copy that is under way. There is an event afterwards, unless the host copies.
+    /// Ends the copy that is under way. There is an event afterwards, unless the host has the other
+    /// end. Then the host must be told.
     pub fn cancel_copy(&mut self, key: Key) {
         self.end(key).state = EndState::Cancelling;
-        if !self.waitables[key].is_pending {
+        if !self.waitables[key].is_pending && self.host_of_other(key).is_none() {
             self.notify(key, 0);
         }
     }
@@ -227,7 +238,8 @@ impl<F> Concurrent<F> {
             let is_pending = self.waitables[other].is_pending;
             let other_end = self.end(other);
             other_end.other = None;
-            if other_end.state != EndState::Done && !is_pending {
+            let hears = other_end.host.is_none() && other_end.state != EndState::Done;
+            if hears && !is_pending {
                 self.notify(other, 0);
             }
         }

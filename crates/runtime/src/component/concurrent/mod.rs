@@ -9,16 +9,19 @@
 //! tasks        tasks, their threads, the gate of a component instance
 //! waitables    subtasks and ends as things that have events; sets of them
 //! ends         streams and futures: what happens when both sides copy
+//! host_ends    those with the host at one side
 //! ```
 //!
 //! A thread that waits is in the list of what it waits for. What happens there puts it into the
 //! queue of ready threads, and its condition is tested again when its turn comes.
 
 mod ends;
+mod host_ends;
 mod tasks;
 mod waitables;
 
 pub use ends::{Buffer, EndState, MAX_LENGTH, Transfer};
+pub use host_ends::{Peer, PeerCopy};
 pub use tasks::{Caller, Condition, Origin, Start, Task, TaskState, Then, Thread, ThreadState};
 pub use waitables::{Event, EventCode, Set, Subtask, SubtaskState, Waitable, WaitableKind};
 

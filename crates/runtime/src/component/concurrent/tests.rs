@@ -234,3 +234,85 @@ fn ends_in_one_component_instance_pass_numbers_only() {
         Err(Trap::SameInstanceCopy)
     );
 }
+
+#[test]
+fn the_host_copies_bit_by_bit() {
+    let mut state = State::new();
+    let [reader, writer] = state.new_host_end(STREAM, DOMAIN, 7).unwrap();
+    let peer = |copy| Peer {
+        is_gone: false,
+        copy,
+    };
+    assert_eq!(state.peer(writer), peer(None));
+    assert_eq!(copy(&mut state, reader, 5), None);
+    assert_eq!(state.host_of_other(reader), Some(7));
+    let begun = PeerCopy {
+        op: EndOpId::from_u32(0),
+        pointer: 0,
+        progress: 0,
+        remaining: 5,
+        is_cancelled: false,
+    };
+    assert_eq!(state.peer(writer), peer(Some(begun)));
+    state.advance_peer(writer, 2, 4);
+    let advanced = PeerCopy {
+        pointer: 8,
+        progress: 2,
+        remaining: 3,
+        ..begun
+    };
+    assert_eq!(state.peer(writer), peer(Some(advanced)));
+    // The guest waits for the host to finish.
+    state.cancel_copy(reader);
+    assert!(!state.waitables[reader].is_pending);
+    assert!(state.peer(writer).copy.unwrap().is_cancelled);
+    state.complete_peer(writer);
+    assert_eq!(state.peer(writer), peer(None));
+    assert_eq!(state.take_event(reader)[2], completed(2) | CANCELLED);
+    // Never more than the guest asks for.
+    assert_eq!(copy(&mut state, reader, 3), None);
+    state.advance_peer(writer, 9, 1);
+    state.drop_host_end(writer);
+    assert_eq!(state.take_event(reader)[2], completed(3) | DROPPED);
+    assert!(state.peer(writer).is_gone);
+    state.drop_end(reader);
+    assert_eq!(state.waitables.len(), 0);
+}
+
+#[test]
+fn an_end_comes_back_from_the_host() {
+    let mut state = State::new();
+    let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
+    state.set_host(reader, 7);
+    assert_eq!(copy(&mut state, writer, 4), None);
+    let other = AsyncValue::Stream(StreamId::from_u32(1));
+    assert!(!state.return_end(reader, other, OTHER));
+    assert!(state.return_end(reader, STREAM, OTHER));
+    assert_eq!(copy(&mut state, reader, 3), Some(completed(3)));
+    assert_eq!(state.take_event(writer)[2], completed(3));
+    // The writer has gone in the meantime.
+    state.set_host(reader, 7);
+    state.drop_end(writer);
+    assert!(!state.waitables[reader].is_pending && state.peer(reader).is_gone);
+    assert!(state.return_end(reader, STREAM, DOMAIN));
+    assert_eq!(copy(&mut state, reader, 1), Some(DROPPED));
+}
+
+#[test]
+fn the_hosts_own_end_comes_back() {
+    let mut state = State::new();
+    let [reader, writer] = state.new_host_end(STREAM, DOMAIN, 7).unwrap();
+    assert_eq!(state.dissolve(reader), Some(7));
+    assert_eq!(state.waitables.len(), 0);
+    // The names mean nothing any more.
+    state.complete_peer(writer);
+    state.advance_peer(writer, 1, 1);
+    state.drop_host_end(writer);
+    assert!(state.peer(writer).is_gone);
+    let [reader, _] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
+    assert_eq!(state.dissolve(reader), None);
+    assert!(
+        !state.return_end(reader, STREAM, DOMAIN),
+        "the host does not have it"
+    );
+}
