@@ -47,6 +47,7 @@ mod smoke;
 mod snapshots;
 mod stacks;
 mod started;
+mod streams;
 mod tasks;
 mod values;
 mod views;

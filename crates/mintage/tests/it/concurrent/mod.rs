@@ -17,6 +17,7 @@ mod host;
 
 use crate::async_calls::poll;
 use guest::{Gates, Guests, Host};
+pub use host::turns;
 use mintage::{Accessor, Store};
 use std::task::Poll;
 
