@@ -25,7 +25,7 @@ fn vals_are_streams_and_futures() {
     let any = reader.try_into_stream_any(&mut store).unwrap();
     let val = Val::from(any.clone());
     assert_eq!(val, Val::Stream(any));
-    let echoed = call(&mut store, guest, "echo", &[val.clone()]).unwrap();
+    let echoed = call(&mut store, guest, "echo", std::slice::from_ref(&val)).unwrap();
     assert_ne!(val, echoed);
     assert!(
         call(&mut store, guest, "echo", &[val]).is_err(),
