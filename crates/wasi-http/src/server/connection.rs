@@ -5,6 +5,7 @@
 
 use super::body::ResponseBody;
 use super::config::{ServerConfig, Times};
+use super::failure::MAX_HEAD;
 use super::service::ProxyService;
 use super::streams::{Progress, Streams};
 use crate::WasiHttpView;
@@ -25,9 +26,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-
-/// The most bytes of the head of a request. Beyond that, HTTP/1.1 is answered by the status 431.
-const MAX_HEAD: usize = 64 << 10;
 
 /// The most bytes of a response to one request that wait in a connection of HTTP/2.
 const MAX_SEND_BUFFER: usize = 128 << 10;

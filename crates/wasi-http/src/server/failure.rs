@@ -11,8 +11,8 @@ use std::fmt;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The request is not one that a guest can be given; the text says why. Answered by 400, or by
-    /// 501 for the method `CONNECT`.
+    /// The request is not one that a guest can be given; the text says why. Answered by 400, by 501
+    /// for the method `CONNECT`, or by 431 if its head is larger than 64 KiB.
     BadRequest(&'static str),
     /// The body of the request is larger than
     /// [`max_request_body`](super::ProxyService::max_request_body) allows. Answered by 413.
@@ -69,6 +69,9 @@ impl Failure {
     pub fn status(&self) -> StatusCode {
         match self {
             Failure::BadRequest(reason) if *reason == CONNECT => StatusCode::NOT_IMPLEMENTED,
+            Failure::BadRequest(reason) if *reason == LARGE_HEAD => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
             Failure::BadRequest(_) => StatusCode::BAD_REQUEST,
             Failure::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::Busy | Failure::NoRoom(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -104,6 +107,12 @@ impl Failure {
 
 /// The reason why the method `CONNECT` is not served: a guest has no means to be a tunnel.
 pub(super) const CONNECT: &str = "the method CONNECT is not supported";
+
+/// The reason why a request is not passed on whose head is larger than [`MAX_HEAD`].
+pub(super) const LARGE_HEAD: &str = "the head of the request is larger than 64 KiB";
+
+/// The most bytes of the head of a request: its target, and its headers as HTTP/1.1 has them.
+pub(super) const MAX_HEAD: usize = 64 << 10;
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@
 use super::body::ResponseBody;
 use super::call::{Call, CallLimits, Head};
 use super::ending::{Ending, Reporter};
-use super::failure::{CONNECT, Failure};
+use super::failure::{CONNECT, Failure, LARGE_HEAD, MAX_HEAD};
 use super::gate::{Gate, Permit};
 use super::metrics::{Counters, ServiceMetrics};
 use super::record::{Observer, RequestInfo};
@@ -338,6 +338,16 @@ impl Settings {
     fn admit<B: Body>(&self, request: &Request<B>) -> Result<Permit, Failure> {
         if request.method() == Method::CONNECT {
             return Err(Failure::BadRequest(CONNECT));
+        }
+        // A server's buffer for heads may let through more than it is meant to hold.
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("", |path| path.as_str());
+        let headers = request.headers().iter();
+        let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + 4);
+        if target.len() + headers.sum::<usize>() > MAX_HEAD {
+            return Err(Failure::BadRequest(LARGE_HEAD));
         }
         let hosts = request.headers().get_all(HOST).iter().count();
         if hosts > 1 {
