@@ -157,6 +157,18 @@ impl Generator<'_> {
                 false => info.is_borrowed = true,
             }
         }
+        // What passes later is not borrowed either.
+        let mut payloads = LiveTypes::default();
+        for id in params.iter() {
+            if let TypeDefKind::Stream(Some(ty)) | TypeDefKind::Future(Some(ty)) =
+                &self.resolve.types[id].kind
+            {
+                payloads.add_type(self.resolve, ty);
+            }
+        }
+        for id in payloads.iter() {
+            self.info[&id].is_owned = true;
+        }
         let mut results = LiveTypes::default();
         if let Some(ty) = &function.result {
             results.add_type(self.resolve, ty);
@@ -420,6 +432,14 @@ impl Generator<'_> {
                         quote!(#krate::Resource<#path>)
                     }
                 }
+            }
+            TypeDefKind::Stream(payload) => {
+                let payload = self.optional(scope, *payload, Passing::Owned)?;
+                quote!(#krate::StreamReader<#payload>)
+            }
+            TypeDefKind::Future(payload) => {
+                let payload = self.optional(scope, *payload, Passing::Owned)?;
+                quote!(#krate::FutureReader<#payload>)
             }
             TypeDefKind::Type(ty) => self.ty(scope, *ty, passing)?,
             other => bail!(

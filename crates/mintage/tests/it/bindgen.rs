@@ -5,6 +5,7 @@ use mintage::{Component, Engine, HasSelf, Linker, Resource, ResourceTable, Resul
 mod asynchronous;
 mod concurrent;
 mod options;
+mod streams;
 mod tracing;
 
 mod bindings {
