@@ -20,7 +20,8 @@ use crate::error::Result;
 /// | `record`, `variant`, `enum` | types that [derive](macro@crate::ComponentType) this trait |
 /// | `flags` | types that [`flags!`](crate::flags) makes |
 /// | `own<r>`, `borrow<r>` | [`Resource`](crate::Resource), [`ResourceAny`](crate::ResourceAny) |
-/// | `stream<t>`, `future<t>` | [`StreamReader`](crate::StreamReader), [`FutureReader`](crate::FutureReader), [`StreamAny`](crate::StreamAny), [`FutureAny`](crate::FutureAny) |
+/// | `stream<t>` | [`StreamReader<T>`](crate::StreamReader), [`StreamAny`](crate::StreamAny) |
+/// | `future<t>` | [`FutureReader<T>`](crate::FutureReader), [`FutureAny`](crate::FutureAny) |
 /// | `error-context` | [`ErrorContext`](crate::ErrorContext) |
 ///
 /// References, `Box`, `Rc` and `Arc` of a type are passed as the type itself. What is

@@ -115,8 +115,8 @@ impl ResolvedLift {
     }
 }
 
-/// Returns whether instances may have tasks that go on when no call is under way, or ends of streams
-/// and futures.
+/// Returns whether instances may have tasks that go on when no call is under way, or ends of
+/// streams and futures.
 pub(super) fn may_have_tasks(interface: &ComponentInterface) -> bool {
     let mut tasks = interface
         .lift_tasks

@@ -216,8 +216,8 @@ impl Streams {
         Some(stream)
     }
 
-    /// Makes the host hold the readable end of a stream or future. Returns it, or `None` if there is
-    /// no such stream or future.
+    /// Makes the host hold the readable end of a stream or future. Returns it, or `None` if there
+    /// is no such stream or future.
     pub fn hold(&mut self, store: StoreId, number: u64) -> Option<Arc<HeldEnd>> {
         let stream = self.get(number)?;
         stream.reader = Side::Held;
@@ -231,8 +231,9 @@ impl Streams {
         Some(Arc::new(HeldEnd { id, dropped }))
     }
 
-    /// Removes what can be removed without the whole store of those whose readable ends the host has
-    /// dropped, if there is no room for more. `drop_end` drops an end of the host in `instance`.
+    /// If there is no room for more, removes streams and futures whose readable ends the host has
+    /// dropped, as far as that does not need the whole store. `drop_end` drops an end of the host
+    /// in `instance`.
     pub fn make_room(&mut self, instance: StoreInstanceId, drop_end: impl Fn(HostEnd)) {
         if self.len() < MAX_STREAMS {
             return;
@@ -270,6 +271,13 @@ impl Streams {
         held.ok_or_else(|| {
             format_err!("the stream or future was closed, piped or passed to a guest before")
         })
+    }
+
+    /// Forgets the waker of whoever polls the store.
+    pub fn forget_listener(&self) {
+        if let Some(dropped) = &self.dropped {
+            drop(dropped.task.take());
+        }
     }
 
     /// Returns the name of a stream or future.

@@ -312,7 +312,7 @@ macro_rules! reader {
                 }
             }
 
-            #[doc = concat!("Closes the ", $what, ": the writer learns that nothing reads any more.")]
+            #[doc = concat!("Closes the ", $what, ": the writer learns that no one reads.")]
             ///
             /// # Errors
             ///

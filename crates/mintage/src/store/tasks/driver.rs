@@ -82,9 +82,7 @@ impl<T: 'static> Drop for Driver<'_, T> {
         if let Some(interrupt) = &self.interrupt {
             interrupt.forget_task();
         }
-        if let Some(tasks) = self.store.opaque.tasks.made() {
-            tasks.forget_listener();
-        }
+        self.store.forget_listener();
     }
 }
 

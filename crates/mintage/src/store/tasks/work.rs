@@ -88,6 +88,14 @@ impl<T: 'static> StoreInner<T> {
         tasks.is_woken() || dropped
     }
 
+    /// Forgets the waker.
+    pub fn forget_listener(&mut self) {
+        if let Some(tasks) = self.opaque.tasks.made() {
+            tasks.forget_listener();
+        }
+        self.opaque.handles.streams.forget_listener();
+    }
+
     /// Polls a future of the host for which guests wait, and meanwhile the others that were woken.
     /// When it has finished, it is dropped, and `future` is empty.
     pub fn poll_alone<F: Future + Unpin>(

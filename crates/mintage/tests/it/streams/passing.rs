@@ -337,3 +337,36 @@ fn resources_of_the_host_pass() {
     assert_eq!(to.poll(&mut store, end), Some(completed(2)));
     assert_ne!(to.load(&mut store, 204), 0);
 }
+
+#[test]
+fn streams_of_streams_pass() {
+    let mut store = store();
+    let defs = "(type $bytes (stream u8))";
+    let component = puppet(&store.engine().clone(), "stream", defs, "$bytes");
+    let nested = Puppet::of(&mut store, &component);
+    let bytes = Puppet::new(&mut store, "stream", "u8");
+    let queue = Queue::<u8>::new([]);
+    let inner = StreamReader::new(&mut store, queue.producer()).unwrap();
+    let outer = StreamReader::new(&mut store, vec![inner]).unwrap();
+    let end = nested.take(&mut store, outer);
+    assert_eq!(nested.read(&mut store, end, 100, 2), dropped(1));
+    // The guest passes it on.
+    let (reader, writer) = nested.ends(&mut store);
+    let sink = Sink::<StreamReader<u8>>::new(2);
+    let held: StreamReader<StreamReader<u8>> = nested.give(&mut store, reader);
+    held.pipe(&mut store, sink.consumer()).unwrap();
+    assert_eq!(nested.write(&mut store, writer, 100, 1), completed(1));
+    let inner = sink.take().pop().unwrap();
+    let end = bytes.take(&mut store, inner);
+    queue.push([5]);
+    assert_eq!(bytes.read(&mut store, end, 100, 2), completed(1));
+    // Those that are not read are closed with the outer one.
+    let inner = StreamReader::new(&mut store, queue.producer()).unwrap();
+    let outer = StreamReader::new(&mut store, vec![inner]).unwrap();
+    drop(outer);
+    bytes.drop_reader(&mut store, end);
+    queue.state().is_dropped = false;
+    run(&mut store);
+    run(&mut store);
+    assert!(queue.state().is_dropped);
+}
