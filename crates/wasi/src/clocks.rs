@@ -96,15 +96,32 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Returns the system's time of day at a number of seconds and nanoseconds since 1970.
+/// Returns the instant after a time.
+pub(crate) fn instant_after(after: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    let now = Instant::now();
+    // If the system cannot express the instant, a hundred years are as good.
+    let at = now
+        .checked_add(after)
+        .or_else(|| now.checked_add(100 * YEAR));
+    at.unwrap_or(now)
+}
+
+/// Returns the system's time of day at a number of seconds since 1970, or before, and nanoseconds
+/// after that.
 ///
 /// # Errors
 ///
 /// [`Errno::Overflow`] if the system cannot express it.
-pub(crate) fn system_time(seconds: u64, nanoseconds: u32) -> Result<SystemTime, Errno> {
-    Duration::from_secs(seconds)
-        .checked_add(Duration::from_nanos(nanoseconds.into()))
-        .and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since))
+pub(crate) fn system_time(seconds: impl Into<i128>, nanoseconds: u32) -> Result<SystemTime, Errno> {
+    let seconds = seconds.into();
+    let distance = u64::try_from(seconds.unsigned_abs()).map_err(|_| Errno::Overflow)?;
+    let distance = Duration::from_secs(distance);
+    let time = match seconds < 0 {
+        true => SystemTime::UNIX_EPOCH.checked_sub(distance),
+        false => SystemTime::UNIX_EPOCH.checked_add(distance),
+    };
+    time.and_then(|time| time.checked_add(Duration::from_nanos(nanoseconds.into())))
         .ok_or(Errno::Overflow)
 }
 
@@ -158,12 +175,16 @@ mod tests {
 
     #[test]
     fn times_that_the_system_cannot_express_are_errors() {
-        let time = system_time(5, 7).unwrap();
+        let time = system_time(5u64, 7).unwrap();
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(since, Duration::new(5, 7));
+        let before = SystemTime::UNIX_EPOCH - Duration::from_millis(1700);
+        assert_eq!(system_time(-2i64, 300_000_000), Ok(before));
+        assert_eq!(system_time(i64::MIN, 0), Err(Errno::Overflow));
         assert_eq!(system_time(u64::MAX, 0), Err(Errno::Overflow));
         assert_eq!(system_time(u64::MAX, u32::MAX), Err(Errno::Overflow));
         assert_eq!(nanoseconds(Duration::MAX), u64::MAX);
+        assert!(instant_after(Duration::MAX) > instant_after(Duration::from_secs(1 << 20)));
     }
 
     #[test]

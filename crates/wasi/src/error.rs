@@ -168,6 +168,14 @@ impl From<Errno> for std::io::Error {
     }
 }
 
+/// Returns the reason why an operation of a stream failed, if its error has one.
+pub(crate) fn reason(error: &mintage::Error) -> Option<Errno> {
+    match error.downcast_ref::<Errno>() {
+        Some(error) => Some(*error),
+        None => error.downcast_ref::<std::io::Error>().map(Errno::from),
+    }
+}
+
 /// The error of a call whose guest has exited: its exit code.
 ///
 /// ```
@@ -258,6 +266,38 @@ impl<T> fmt::Display for TrappableError<T> {
 }
 
 impl<T> Error for TrappableError<T> {}
+
+/// Makes errors of the shared layer and of the host's table ones of functions whose error code for
+/// guests is `$code`.
+macro_rules! codes {
+    ($code:ty) => {
+        impl From<std::io::Error> for $code {
+            fn from(error: std::io::Error) -> Self {
+                $crate::Errno::from(error).into()
+            }
+        }
+
+        impl From<$crate::Errno> for $crate::TrappableError<$code> {
+            fn from(error: $crate::Errno) -> Self {
+                <$code>::from(error).into()
+            }
+        }
+
+        impl From<std::io::Error> for $crate::TrappableError<$code> {
+            fn from(error: std::io::Error) -> Self {
+                <$code>::from(error).into()
+            }
+        }
+
+        impl From<mintage::ResourceTableError> for $crate::TrappableError<$code> {
+            fn from(error: mintage::ResourceTableError) -> Self {
+                Self::trap(error)
+            }
+        }
+    };
+}
+
+pub(crate) use codes;
 
 #[cfg(test)]
 mod tests {

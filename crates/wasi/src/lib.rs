@@ -1,4 +1,4 @@
-//! WASI for hosts of Mintage: WASI 0.2, and preview 1 for core modules.
+//! WASI for hosts of Mintage: WASI 0.2 and 0.3, and preview 1 for core modules.
 //!
 //! A host has a [`WasiCtx`] in the data of its store, made by a [`WasiCtxBuilder`], and adds the
 //! interfaces to its linker. The names are those of Wasmtime's crate `wasmtime-wasi`.
@@ -9,12 +9,13 @@
 //! # Folders
 //!
 //! Each folder uses those above it in this table, and none below. Those above `ctx` are the shared
-//! layer: plain Rust, one home for each fact and each system call. `p2` and `p1` are two views of
-//! it.
+//! layer: plain Rust, one home for each fact and each system call. `p3`, `p2` and `p1` are three
+//! views of it.
 //!
 //! | folder | has |
 //! |---|---|
 //! | `error` | [`Errno`], [`I32Exit`], [`TrappableError`] |
+//! | `limit` | how much a guest may have open |
 //! | `runtime` | tokio's runtime for hosts without one, with the feature `tokio` |
 //! | `io` | streams, pollables, waiting, pipes |
 //! | `clocks` | clocks of the host |
@@ -23,6 +24,7 @@
 //! | `fs` | file systems, also as `filesystem` |
 //! | `net` | sockets, also as `sockets` |
 //! | `ctx` | [`WasiCtx`], [`WasiCtxBuilder`], [`WasiView`] |
+//! | `p3` | WASI 0.3, with the feature `tokio` |
 //! | `p2` | WASI 0.2 |
 //! | `p1` | preview 1 |
 
@@ -34,9 +36,12 @@ mod ctx;
 mod error;
 pub mod fs;
 pub mod io;
+mod limit;
 pub mod net;
 pub mod p1;
 pub mod p2;
+#[cfg(feature = "tokio")]
+pub mod p3;
 pub mod random;
 #[cfg(feature = "tokio")]
 pub mod runtime;

@@ -1,6 +1,6 @@
 //! Random numbers of the host: secure ones of the system, insecure ones, and a seed.
 
-use mintage::HasData;
+use mintage::{HasData, InPlaceList, Linker, Result, StoreContextMut, ensure};
 use rand_core::{Rng, TryRng};
 use std::convert::Infallible;
 use std::fmt;
@@ -31,13 +31,159 @@ impl Default for WasiRandomCtx {
 
 impl WasiRandomCtx {
     /// Returns the seed, which is the same at each call.
-    pub(crate) fn insecure_seed(&mut self) -> u128 {
+    fn insecure_seed(&mut self) -> u128 {
         *self.insecure_random_seed.get_or_insert_with(|| {
             let mut seed = [0; 16];
             fill_by_system(&mut seed);
             u128::from_le_bytes(seed)
         })
     }
+
+    /// Returns the halves of the seed.
+    pub(crate) fn seed_halves(&mut self) -> (u64, u64) {
+        let seed = self.insecure_seed();
+        (seed as u64, (seed >> 64) as u64)
+    }
+
+    /// Returns how many bytes a guest gets that asks for `len`.
+    ///
+    /// # Errors
+    ///
+    /// If these are too many, and it gets no fewer.
+    fn size(&self, len: u64, excess: Excess) -> Result<usize> {
+        match excess {
+            Excess::Fails => {
+                ensure!(
+                    len <= self.max_size,
+                    "the guest asks for {len} random bytes at once; \
+                     `WasiCtxBuilder::max_random_size` allows {}",
+                    self.max_size
+                );
+                Ok(len as usize)
+            }
+            // There is at least one.
+            Excess::IsLeftOut => Ok(len.min(self.max_size.max(1)) as usize),
+        }
+    }
+
+    /// Returns bytes that `fill` fills.
+    ///
+    /// # Errors
+    ///
+    /// As [`size`](Self::size).
+    pub(crate) fn bytes(&mut self, len: u64, excess: Excess, fill: Fill) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.size(len, excess)?];
+        fill(self, &mut bytes);
+        Ok(bytes)
+    }
+
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        self.random.fill_bytes(bytes);
+    }
+
+    pub(crate) fn fill_insecurely(&mut self, bytes: &mut [u8]) {
+        self.insecure_random.fill_bytes(bytes);
+    }
+}
+
+/// Fills a buffer with random bytes.
+type Fill = fn(&mut WasiRandomCtx, &mut [u8]);
+
+/// What happens to a request for more bytes than a guest may have at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Excess {
+    /// It fails.
+    Fails,
+    /// The guest gets as many as it may have, and can ask again.
+    IsLeftOut,
+}
+
+/// Defines `wasi:random/random` and `wasi:random/insecure`, whose functions have the same names in
+/// all versions. They are defined by hand, so that lists are filled in the guest's memory.
+///
+/// # Errors
+///
+/// If a name is already defined.
+pub(crate) fn add_to_linker<T: WasiRandomView + 'static>(
+    linker: &mut Linker<T>,
+    version: &str,
+    excess: Excess,
+) -> Result<()> {
+    let mut instance = linker.instance(&format!("wasi:random/random@{version}"))?;
+    instance.func_wrap("get-random-bytes", move |store, (len,)| {
+        Ok((filled(store, len, excess, WasiRandomCtx::fill)?,))
+    })?;
+    instance.func_wrap("get-random-u64", |mut store: StoreContextMut<'_, T>, ()| {
+        Ok((store.data_mut().random().random.next_u64(),))
+    })?;
+    let mut instance = linker.instance(&format!("wasi:random/insecure@{version}"))?;
+    instance.func_wrap("get-insecure-random-bytes", move |store, (len,)| {
+        Ok((filled(store, len, excess, WasiRandomCtx::fill_insecurely)?,))
+    })?;
+    instance.func_wrap(
+        "get-insecure-random-u64",
+        |mut store: StoreContextMut<'_, T>, ()| {
+            Ok((store.data_mut().random().insecure_random.next_u64(),))
+        },
+    )
+}
+
+/// Implements the traits of the bindings `$bindings` of a version of `wasi:random`. `$seed` is the
+/// name of the function that returns the seed.
+macro_rules! hosts {
+    ($bindings:path, $excess:expr, $seed:ident) => {
+        const _: () = {
+            use rand_core::Rng as _;
+            use $bindings as bindings;
+            use $crate::random::WasiRandomCtx;
+
+            impl bindings::random::Host for WasiRandomCtx {
+                fn get_random_bytes(&mut self, len: u64) -> mintage::Result<Vec<u8>> {
+                    self.bytes(len, $excess, WasiRandomCtx::fill)
+                }
+
+                fn get_random_u64(&mut self) -> mintage::Result<u64> {
+                    Ok(self.random.next_u64())
+                }
+            }
+
+            impl bindings::insecure::Host for WasiRandomCtx {
+                fn get_insecure_random_bytes(&mut self, len: u64) -> mintage::Result<Vec<u8>> {
+                    self.bytes(len, $excess, WasiRandomCtx::fill_insecurely)
+                }
+
+                fn get_insecure_random_u64(&mut self) -> mintage::Result<u64> {
+                    Ok(self.insecure_random.next_u64())
+                }
+            }
+
+            impl bindings::insecure_seed::Host for WasiRandomCtx {
+                fn $seed(&mut self) -> mintage::Result<(u64, u64)> {
+                    Ok(self.seed_halves())
+                }
+            }
+        };
+    };
+}
+
+pub(crate) use hosts;
+
+/// Returns a list of bytes in the guest's memory, which `fill` fills.
+///
+/// # Errors
+///
+/// As [`WasiRandomCtx::size`].
+fn filled<T: WasiRandomView + 'static>(
+    mut store: StoreContextMut<'_, T>,
+    len: u64,
+    excess: Excess,
+    fill: Fill,
+) -> Result<InPlaceList> {
+    let len = store.data_mut().random().size(len, excess)?;
+    Ok(InPlaceList::with_data(len, move |block, data: &mut T| {
+        fill(data.random(), block);
+        Ok(block.len())
+    }))
 }
 
 impl fmt::Debug for WasiRandomCtx {

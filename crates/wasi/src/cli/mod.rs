@@ -2,17 +2,21 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod hosts;
 mod stdio;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::{AsyncStdinStream, AsyncStdoutStream};
+pub(crate) use hosts::hosts;
 pub use stdio::{InputFile, OutputFile};
 #[cfg(feature = "tokio")]
 #[doc(no_inline)]
 pub use tokio::io::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 
+use crate::I32Exit;
 use crate::io::{InputStream, OutputStream};
-use mintage::{HasData, ResourceTable};
+use crate::limit::DescriptorLimit;
+use mintage::{HasData, Resource, ResourceTable};
 use std::fmt;
 use std::sync::Arc;
 
@@ -103,6 +107,12 @@ pub struct WasiCliCtx {
     pub(crate) stdin: Box<dyn StdinStream>,
     pub(crate) stdout: Box<dyn StdoutStream>,
     pub(crate) stderr: Box<dyn StdoutStream>,
+    /// Counts the standard streams that a guest of WASI 0.3 has.
+    #[cfg_attr(
+        not(feature = "tokio"),
+        allow(dead_code, reason = "no guest of 0.3 has any")
+    )]
+    pub(crate) streams: Arc<DescriptorLimit>,
 }
 
 impl Default for WasiCliCtx {
@@ -114,6 +124,7 @@ impl Default for WasiCliCtx {
             stdin: Box::new(std::io::empty()),
             stdout: Box::new(std::io::empty()),
             stderr: Box::new(std::io::empty()),
+            streams: Arc::default(),
         }
     }
 }
@@ -149,4 +160,31 @@ pub struct WasiCliCtxView<'a> {
     pub ctx: &'a mut WasiCliCtx,
     /// The guest's resources.
     pub table: &'a mut ResourceTable,
+}
+
+/// The right to control the terminal that a guest reads.
+#[derive(Debug)]
+pub struct TerminalInput;
+
+/// The right to control the terminal that a guest writes.
+#[derive(Debug)]
+pub struct TerminalOutput;
+
+impl WasiCliCtxView<'_> {
+    /// Returns a right of the guest, if there is a terminal.
+    pub(crate) fn terminal<T: Send + 'static>(
+        &mut self,
+        is_terminal: bool,
+        right: T,
+    ) -> mintage::Result<Option<Resource<T>>> {
+        match is_terminal {
+            true => Ok(Some(self.table.push(right)?)),
+            false => Ok(None),
+        }
+    }
+}
+
+/// Returns the exit of a guest that only says whether it has succeeded.
+pub(crate) fn exit(status: Result<(), ()>) -> I32Exit {
+    I32Exit(i32::from(status.is_err()))
 }

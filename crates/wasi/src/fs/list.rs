@@ -1,11 +1,11 @@
 //! The entries of directories: [`DirectoryStream`] for guests of 0.2, and cookies for guests of
 //! preview 1.
 
-use super::limit::Slot;
 use super::open::OpenDirectory;
 use super::traits::Directory;
 use super::types::{DirPerms, Entry, FileType, MetadataHash, Result, Stat};
 use crate::Errno;
+use crate::limit::Slot;
 use std::sync::Arc;
 
 /// Most bytes that a stream keeps of entries that it has read ahead.

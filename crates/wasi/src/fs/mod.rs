@@ -10,9 +10,9 @@
 //! | `open` | [`Descriptor`]: open files and directories, with permissions and limits |
 //! | `list` | entries of open directories |
 //! | `stream` | reading and writing open files as streams |
-//! | `limit` | how much a guest may have open |
+//! | `convert` | conversions from and to the types of `wasi:filesystem` |
 
-pub(crate) mod limit;
+mod convert;
 mod list;
 mod memory;
 mod open;
@@ -22,6 +22,7 @@ mod traits;
 mod types;
 mod walk;
 
+pub(crate) use convert::conversions;
 pub use list::{CookieEntry, DirectoryStream};
 pub use memory::{MemoryFilesystem, MemoryFilesystemBuilder};
 pub use open::{Descriptor, OpenDirectory, OpenFile};
@@ -33,8 +34,8 @@ pub use types::{
     SetTimes, Stat, Sync, unique_device,
 };
 
-use limit::DescriptorLimit;
-use mintage::{HasData, ResourceTable};
+use crate::limit::DescriptorLimit;
+use mintage::{HasData, Resource, ResourceTable};
 use std::sync::Arc;
 
 /// What a guest can do with files. Empty by default: no folder is open.
@@ -82,6 +83,17 @@ pub struct WasiFilesystemCtxView<'a> {
     pub ctx: &'a mut WasiFilesystemCtx,
     /// The guest's descriptors and streams.
     pub table: &'a mut ResourceTable,
+}
+
+impl WasiFilesystemCtxView<'_> {
+    /// Adds descriptors of the preopened folders to the table.
+    pub(crate) fn push_preopens(&mut self) -> mintage::Result<Vec<(Resource<Descriptor>, String)>> {
+        let preopens = self.ctx.preopens().iter().map(|(directory, path)| {
+            let descriptor = self.table.push(Descriptor::Directory(directory.clone()))?;
+            Ok((descriptor, path.clone()))
+        });
+        preopens.collect()
+    }
 }
 
 /// Data of a store that has the files of a guest.

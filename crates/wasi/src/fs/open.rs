@@ -3,7 +3,6 @@
 //!
 //! `wasi:filesystem` and preview 1 are views of these types.
 
-use super::limit::{DescriptorLimit, Slot};
 use super::traits::{Directory, File, Filesystem, Node};
 use super::types::{
     Advice, DirPerms, FilePerms, FileType, MetadataHash, OpenOptions, Result, SetTimes, Stat,
@@ -12,6 +11,7 @@ use super::types::{
 use super::walk::{self, Dots, Place};
 use crate::Errno;
 use crate::io::MAX_PIECE;
+use crate::limit::{DescriptorLimit, Slot};
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
@@ -373,8 +373,8 @@ impl OpenDirectory {
 
     /// Opens what a path leads to, or creates a file there.
     ///
-    /// As with the peer, creating and truncating open a file for writing, and a file that is not
-    /// opened for writing is opened for reading. `mutable` is what
+    /// As with the peer, creating and truncating open a file for writing. A file is opened for
+    /// reading unless `options` say that it is written and not read. `mutable` is what
     /// [`is_mutable`](Self::is_mutable) returns for a directory.
     ///
     /// # Errors
@@ -392,8 +392,8 @@ impl OpenDirectory {
         mutable: bool,
     ) -> Result<Descriptor> {
         let mut options = *options;
-        options.write |= options.create || options.truncate;
         options.read |= !options.write;
+        options.write |= options.create || options.truncate;
         self.check(DirPerms::READ)?;
         if options.directory && (options.create || options.exclusive || options.truncate) {
             return Err(Errno::Invalid);

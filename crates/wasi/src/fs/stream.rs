@@ -1,13 +1,13 @@
 //! Open files as streams: [`FileInputStream`] and [`FileOutputStream`]. They are always ready, and
 //! read and write on the thread of the guest.
 
-use super::limit::Slot;
 use super::open::OpenFile;
 use super::types::Result;
 use crate::Errno;
 use crate::io::{
     InputStream, MAX_PIECE, OutputStream, Pollable, Readiness, StreamError, StreamResult,
 };
+use crate::limit::Slot;
 use bytes::Bytes;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
@@ -96,6 +96,10 @@ impl InputStream for FileInputStream {
             .file
             .read_at(&mut [IoSliceMut::new(buffer)], self.offset);
         self.advance(result, wanted)
+    }
+
+    fn read_available(&mut self, buffer: &mut [u8]) -> StreamResult<usize> {
+        self.read_into(buffer)
     }
 }
 

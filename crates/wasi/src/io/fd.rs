@@ -143,6 +143,13 @@ impl InputStream for FdInput {
             }
         }
     }
+
+    fn read_available(&mut self, buffer: &mut [u8]) -> StreamResult<usize> {
+        match self.kind == Kind::Direct || is_fd_ready(self.fd.as_fd(), Interest::Read) {
+            true => self.read_into(buffer),
+            false => Ok(0),
+        }
+    }
 }
 
 /// An output stream that writes a file descriptor, at its position. A write is complete when it

@@ -8,6 +8,8 @@ pub mod pipe;
 mod pollable;
 mod streams;
 pub(crate) mod wait;
+#[cfg(feature = "tokio")]
+pub(crate) mod waiting;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::{AsyncReadStream, AsyncWriteStream};
@@ -15,6 +17,8 @@ pub use pollable::{DynFuture, DynPollable, Interest, MakeFuture, Pollable, Readi
 pub use streams::{
     DynInputStream, DynOutputStream, InputStream, OutputStream, StreamError, StreamResult,
 };
+
+pub(crate) use streams::MAX_ATTEMPTS;
 
 /// The most bytes that a guest reads or writes at once, so that no single request makes the host
 /// allocate more.

@@ -68,6 +68,10 @@ impl InputStream for MemoryInputPipe {
         bytes.copy_to_slice(&mut buffer[..count]);
         Ok(count)
     }
+
+    fn read_available(&mut self, buffer: &mut [u8]) -> StreamResult<usize> {
+        self.read_into(buffer)
+    }
 }
 
 /// Output to memory, up to a capacity. Clones write to the same memory.

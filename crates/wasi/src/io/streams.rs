@@ -7,7 +7,7 @@ use mintage::ResourceTableError;
 use std::fmt;
 
 /// How often a stream may be ready and yet do nothing, before it counts as broken.
-const MAX_ATTEMPTS: u32 = 10;
+pub(crate) const MAX_ATTEMPTS: u32 = 10;
 
 /// Zeros that are written at once.
 const ZEROS: &[u8] = &[0; 4096];
@@ -115,14 +115,25 @@ pub trait InputStream: Pollable {
     ///
     /// As [`read`](Self::read).
     fn read_into(&mut self, buffer: &mut [u8]) -> StreamResult<usize> {
-        let bytes = self.read(buffer.len())?;
-        let Some(target) = buffer.get_mut(..bytes.len()) else {
-            return Err(StreamError::trap(
-                "a stream has read more than was asked for",
-            ));
-        };
-        target.copy_from_slice(&bytes);
-        Ok(bytes.len())
+        copy_into(&self.read(buffer.len())?, buffer)
+    }
+
+    /// Reads into `buffer` what there is, without blocking, and returns how many bytes: 0 if there
+    /// are none yet. By default this reads as [`available`](Self::available) says.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    fn read_available(&mut self, buffer: &mut [u8]) -> StreamResult<usize> {
+        match self.available(buffer.len()) {
+            Some(Ok(0)) => Ok(0),
+            Some(Ok(count)) => {
+                let count = count.min(buffer.len());
+                self.read_into(&mut buffer[..count])
+            }
+            Some(Err(error)) => Err(error),
+            None => copy_into(&self.read(buffer.len())?, buffer),
+        }
     }
 
     /// Reads as [`read`](Self::read) does, after waiting until the stream is ready.
@@ -165,6 +176,17 @@ pub trait InputStream: Pollable {
     async fn cancel(&mut self) {}
 }
 
+/// Copies what a stream has read to where it is wanted.
+fn copy_into(bytes: &[u8], buffer: &mut [u8]) -> StreamResult<usize> {
+    let Some(target) = buffer.get_mut(..bytes.len()) else {
+        return Err(StreamError::trap(
+            "a stream has read more than was asked for",
+        ));
+    };
+    target.copy_from_slice(bytes);
+    Ok(bytes.len())
+}
+
 /// A stream of bytes that a guest writes, with back-pressure: [`check_write`](Self::check_write)
 /// says how many bytes `write` takes.
 #[async_trait::async_trait]
@@ -198,12 +220,34 @@ pub trait OutputStream: Pollable {
         self.write_from(bytes)
     }
 
+    /// Writes as many of `bytes` as is possible without blocking, and returns how many: 0 if the
+    /// stream is not ready. By default these are as many as [`check_write`](Self::check_write)
+    /// allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    fn write_available(&mut self, bytes: &[u8]) -> StreamResult<usize> {
+        let count = self.check_write()?.min(bytes.len());
+        if count > 0 {
+            self.write_from(&bytes[..count])?;
+        }
+        Ok(count)
+    }
+
     /// Returns whether [`write_from`](Self::write_from) has handed all bytes to where they go when
     /// it returns, and waits by itself if it must, as a write to a blocking file descriptor does.
     /// Then there is nothing to wait for after [`flush`](Self::flush), and a synchronous host that
     /// waits anyway need not ask [`check_write`](Self::check_write). By default it has not.
     fn is_unbuffered(&self) -> bool {
         false
+    }
+
+    /// Returns whether the stream has taken bytes that it has not handed on yet, so that there is
+    /// something to wait for after [`flush`](Self::flush). By default this is so unless the stream
+    /// is [unbuffered](Self::is_unbuffered).
+    fn needs_flush(&self) -> bool {
+        !self.is_unbuffered()
     }
 
     /// Starts to write all that is in buffers. Until that is done,

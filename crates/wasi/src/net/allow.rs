@@ -385,11 +385,7 @@ impl NetworkRules {
     ///
     /// [`Errno::Access`] if it is refused.
     pub async fn check(&self, address: SocketAddr, usage: SocketAddrUse) -> Result<()> {
-        let mut permission = self.ask(address, usage);
-        match poll_fn(|cx| permission.poll(cx)).await {
-            true => Ok(()),
-            false => Err(Errno::Access),
-        }
+        self.ask(address, usage).wait().await
     }
 }
 
@@ -421,6 +417,18 @@ impl Permission {
         match self {
             Permission::Known(allowed) => Poll::Ready(*allowed),
             Permission::Asked(_) => Poll::Pending,
+        }
+    }
+
+    /// Waits for the permission.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::Access`] if it is refused.
+    pub async fn wait(mut self) -> Result<()> {
+        match poll_fn(|cx| self.poll(cx)).await {
+            true => Ok(()),
+            false => Err(Errno::Access),
         }
     }
 

@@ -68,10 +68,12 @@ impl Connection {
     pub fn streams(self: &Arc<Self>) -> (TcpInput, TcpOutput) {
         let input = TcpInput {
             connection: self.clone(),
+            shuts_down: false,
         };
         let output = TcpOutput {
             connection: self.clone(),
             permit: 0,
+            shuts_down: false,
         };
         (input, output)
     }
@@ -210,6 +212,24 @@ impl Connection {
 #[derive(Debug)]
 pub(crate) struct TcpInput {
     connection: Arc<Connection>,
+    shuts_down: bool,
+}
+
+impl TcpInput {
+    /// Makes the end of the stream the end of the direction.
+    #[cfg(feature = "tokio")]
+    pub fn shutting_down(mut self) -> Self {
+        self.shuts_down = true;
+        self
+    }
+}
+
+impl Drop for TcpInput {
+    fn drop(&mut self) {
+        if self.shuts_down {
+            self.connection.shutdown(Shutdown::Read);
+        }
+    }
 }
 
 #[async_trait::async_trait]
@@ -242,6 +262,10 @@ impl InputStream for TcpInput {
     fn read_into(&mut self, buffer: &mut [u8]) -> StreamResult<usize> {
         self.connection.receive(buffer, RecvFlags::empty())
     }
+
+    fn read_available(&mut self, buffer: &mut [u8]) -> StreamResult<usize> {
+        self.read_into(buffer)
+    }
 }
 
 /// What a guest writes to a TCP connection.
@@ -250,6 +274,24 @@ pub(crate) struct TcpOutput {
     connection: Arc<Connection>,
     /// How many bytes the guest may write.
     permit: usize,
+    shuts_down: bool,
+}
+
+impl TcpOutput {
+    /// Makes the end of the stream the end of the direction.
+    #[cfg(feature = "tokio")]
+    pub fn shutting_down(mut self) -> Self {
+        self.shuts_down = true;
+        self
+    }
+}
+
+impl Drop for TcpOutput {
+    fn drop(&mut self) {
+        if self.shuts_down {
+            self.connection.shutdown(Shutdown::Write);
+        }
+    }
 }
 
 #[async_trait::async_trait]
@@ -299,6 +341,24 @@ impl OutputStream for TcpOutput {
         }
     }
 
+    fn write_available(&mut self, bytes: &[u8]) -> StreamResult<usize> {
+        let mut output = self.connection.open_output()?;
+        if !self.connection.send_leftover_of(&mut output) {
+            return Ok(0);
+        }
+        drop(output);
+        let mut output = self.connection.open_output()?;
+        let bytes = &bytes[..bytes.len().min(MAX_PIECE)];
+        self.connection.send(bytes).map_err(|error| {
+            output.end = End::Closed;
+            std::io::Error::from(error).into()
+        })
+    }
+
+    fn needs_flush(&self) -> bool {
+        !self.connection.output().leftover.is_empty()
+    }
+
     fn flush(&mut self) -> StreamResult<()> {
         // What was written is with the system, or will be as soon as it takes it.
         self.connection.open_output().map(|_| ())
@@ -329,7 +389,7 @@ impl OutputStream for TcpOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fs::limit::DescriptorLimit;
+    use crate::limit::DescriptorLimit;
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 

@@ -3,9 +3,9 @@
 use super::WasiSocketsCtx;
 use super::name::Name;
 use crate::Errno;
-use crate::fs::limit::Slot;
 use crate::io::fd::wait_for;
 use crate::io::{Interest, Pollable, Readiness};
+use crate::limit::Slot;
 use dns_lookup::LookupErrorKind;
 use rustix::event::EventfdFlags;
 use std::collections::VecDeque;

@@ -13,6 +13,7 @@
 mod address;
 mod allow;
 mod connection;
+mod convert;
 mod leftover;
 mod lookup;
 mod name;
@@ -27,11 +28,16 @@ pub use udp::{IncomingDatagramStream, OutgoingDatagramStream, UdpSocket};
 
 pub(crate) use address::AddressFamily;
 pub(crate) use allow::NetworkRules;
+#[cfg(feature = "tokio")]
+pub(crate) use allow::Permission;
 pub(crate) use connection::{TcpInput, TcpOutput};
+pub(crate) use convert::addresses;
+#[cfg(feature = "tokio")]
+pub(crate) use tcp::Listener;
 pub(crate) use udp::Datagram;
 
 use crate::Errno;
-use crate::fs::limit::{DescriptorLimit, Slot};
+use crate::limit::{DescriptorLimit, Slot};
 use mintage::{HasData, ResourceTable};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;

@@ -12,6 +12,8 @@ use rustix::net::{Shutdown, SocketFlags, SocketType, sockopt};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+#[cfg(feature = "tokio")]
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,14 +40,19 @@ enum State {
     New(Socket),
     /// The system is connecting it, or has refused to.
     Connecting(Result<Socket>),
-    Listening {
-        socket: Socket,
-        /// A connection that the host has not decided about.
-        undecided: Option<(Socket, Permission)>,
-    },
+    Listening(Listener),
     Connected(Arc<Connection>),
     /// It could not be connected.
     Failed(Errno),
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: Arc<Socket>,
+    family: AddressFamily,
+    /// A connection that the host has not decided about.
+    undecided: Option<(Socket, Permission)>,
 }
 
 impl TcpSocket {
@@ -73,7 +80,7 @@ impl TcpSocket {
     }
 
     pub(crate) fn is_listening(&self) -> bool {
-        matches!(self.state, State::Listening { .. })
+        matches!(self.state, State::Listening(_))
     }
 
     /// Returns the socket, if it is neither bound beyond return nor used.
@@ -87,7 +94,8 @@ impl TcpSocket {
     /// Returns the socket for its options.
     pub(crate) fn socket(&self) -> Result<&Socket> {
         match &self.state {
-            State::New(socket) | State::Listening { socket, .. } => Ok(socket),
+            State::New(socket) => Ok(socket),
+            State::Listening(listener) => Ok(&listener.socket),
             State::Connected(connection) => Ok(connection.socket()),
             State::Connecting(_) => Err(Errno::NotConnected),
             State::Failed(error) => Err(*error),
@@ -197,6 +205,25 @@ impl TcpSocket {
         }
     }
 
+    /// Returns the address that the socket is bound to if it is used and was not bound.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn implicit(&self) -> Option<SocketAddr> {
+        (!self.is_bound).then(|| self.family.unspecified())
+    }
+
+    /// Returns the socket while the system is connecting it.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::NotConnected`] if it is not.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn connecting(&self) -> Result<BorrowedFd<'_>> {
+        match &self.state {
+            State::Connecting(Ok(socket)) => Ok(socket.as_fd()),
+            _ => Err(Errno::NotConnected),
+        }
+    }
+
     /// Checks that the socket can listen. Returns the address for which
     /// [`SocketAddrUse::TcpListen`] has to be allowed.
     ///
@@ -221,13 +248,31 @@ impl TcpSocket {
         rustix::net::listen(self.unused()?, self.backlog)?;
         let failed = State::Failed(Errno::NotConnected);
         self.state = match std::mem::replace(&mut self.state, failed) {
-            State::New(socket) => State::Listening {
-                socket,
+            State::New(socket) => State::Listening(Listener {
+                socket: Arc::new(socket),
+                family: self.family,
                 undecided: None,
-            },
+            }),
             state => state,
         };
         Ok(())
+    }
+
+    /// Returns what accepts the connections of the socket, independently of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::NotConnected`] if the socket does not listen.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn listener(&self) -> Result<Listener> {
+        match &self.state {
+            State::Listening(listener) => Ok(Listener {
+                socket: listener.socket.clone(),
+                family: listener.family,
+                undecided: None,
+            }),
+            _ => Err(Errno::NotConnected),
+        }
     }
 
     /// Accepts a connection.
@@ -241,34 +286,10 @@ impl TcpSocket {
         &mut self,
         ctx: &WasiSocketsCtx,
     ) -> Result<(TcpSocket, TcpInput, TcpOutput)> {
-        let State::Listening { socket, undecided } = &mut self.state else {
-            return Err(Errno::NotConnected);
-        };
-        for _ in 0..MAX_REFUSED {
-            let (connected, mut permission) = match undecided.take() {
-                Some(undecided) => undecided,
-                None => accept(socket, ctx)?,
-            };
-            match permission.now() {
-                Some(true) => {
-                    let connection = Connection::new(connected);
-                    let (input, output) = connection.streams();
-                    let accepted = TcpSocket {
-                        state: State::Connected(connection),
-                        family: self.family,
-                        backlog: DEFAULT_BACKLOG,
-                        is_bound: true,
-                    };
-                    return Ok((accepted, input, output));
-                }
-                Some(false) => reset(connected),
-                None => {
-                    *undecided = Some((connected, permission));
-                    return Err(Errno::Again);
-                }
-            }
+        match &mut self.state {
+            State::Listening(listener) => listener.accept(ctx),
+            _ => Err(Errno::NotConnected),
         }
-        Err(Errno::Again)
     }
 
     /// Returns the address that the socket is bound to.
@@ -331,14 +352,69 @@ impl TcpSocket {
         let value = i32::try_from(value).unwrap_or(i32::MAX);
         match &self.state {
             State::New(_) => {}
-            State::Listening { socket, .. } => {
-                rustix::net::listen(socket, value).map_err(|_| Errno::NotSupported)?;
+            State::Listening(listener) => {
+                let changed = rustix::net::listen(&listener.socket, value);
+                changed.map_err(|_| Errno::NotSupported)?;
             }
             State::Connecting(_) | State::Connected(_) => return Err(Errno::IsConnected),
             State::Failed(error) => return Err(*error),
         }
         self.backlog = value;
         Ok(())
+    }
+}
+
+impl Listener {
+    /// Accepts a connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`TcpSocket::accept`].
+    pub fn accept(&mut self, ctx: &WasiSocketsCtx) -> Result<(TcpSocket, TcpInput, TcpOutput)> {
+        for _ in 0..MAX_REFUSED {
+            let (connected, mut permission) = match self.undecided.take() {
+                Some(undecided) => undecided,
+                None => accept(&self.socket, ctx)?,
+            };
+            match permission.now() {
+                Some(true) => {
+                    let connection = Connection::new(connected);
+                    let (input, output) = connection.streams();
+                    let accepted = TcpSocket {
+                        state: State::Connected(connection),
+                        family: self.family,
+                        backlog: DEFAULT_BACKLOG,
+                        is_bound: true,
+                    };
+                    return Ok((accepted, input, output));
+                }
+                Some(false) => reset(connected),
+                None => {
+                    self.undecided = Some((connected, permission));
+                    return Err(Errno::Again);
+                }
+            }
+        }
+        Err(Errno::Again)
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Listener {
+    async fn ready(&mut self) {
+        if let Some((_, permission)) = &mut self.undecided {
+            poll_fn(|cx| permission.poll(cx)).await;
+            return;
+        }
+        wait_for(self.readiness()).await;
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        match &self.undecided {
+            Some((_, Permission::Asked(_))) => Readiness::Future,
+            Some(_) => Readiness::Ready,
+            None => Readiness::Fd(self.socket.as_fd(), Interest::Read),
+        }
     }
 }
 
@@ -383,28 +459,16 @@ fn reset(socket: Socket) {
 #[async_trait::async_trait]
 impl Pollable for TcpSocket {
     async fn ready(&mut self) {
-        if let State::Listening {
-            undecided: Some((_, permission)),
-            ..
-        } = &mut self.state
-        {
-            poll_fn(|cx| permission.poll(cx)).await;
-            return;
+        match &mut self.state {
+            State::Listening(listener) => listener.ready().await,
+            _ => wait_for(self.readiness()).await,
         }
-        wait_for(self.readiness()).await;
     }
 
     fn readiness(&self) -> Readiness<'_> {
         match &self.state {
             State::Connecting(Ok(socket)) => Readiness::Fd(socket.as_fd(), Interest::Write),
-            State::Listening {
-                undecided: Some((_, Permission::Asked(_))),
-                ..
-            } => Readiness::Future,
-            State::Listening {
-                undecided: Some(_), ..
-            } => Readiness::Ready,
-            State::Listening { socket, .. } => Readiness::Fd(socket.as_fd(), Interest::Read),
+            State::Listening(listener) => listener.readiness(),
             State::New(_) | State::Connecting(Err(_)) | State::Connected(_) | State::Failed(_) => {
                 Readiness::Ready
             }

@@ -122,16 +122,7 @@ impl UdpSocket {
         &mut self,
         remote: Option<SocketAddr>,
     ) -> Result<(IncomingDatagramStream, OutgoingDatagramStream)> {
-        if self.remote.take().is_some() {
-            self.disconnect()?;
-        }
-        if let Some(remote) = remote {
-            match rustix::net::connect(&self.socket, &remote) {
-                Err(rustix::io::Errno::AFNOSUPPORT) => return Err(Errno::Invalid),
-                result => result?,
-            }
-        }
-        self.remote = remote;
+        self.connect(remote)?;
         let incoming = IncomingDatagramStream {
             socket: self.socket.clone(),
             remote,
@@ -145,6 +136,25 @@ impl UdpSocket {
             permit: 0,
         };
         Ok((incoming, outgoing))
+    }
+
+    /// Makes the socket one for a remote address, or for all.
+    ///
+    /// # Errors
+    ///
+    /// Those of `connect(2)`.
+    pub(crate) fn connect(&mut self, remote: Option<SocketAddr>) -> Result<()> {
+        if self.remote.take().is_some() {
+            self.disconnect()?;
+        }
+        if let Some(remote) = remote {
+            match rustix::net::connect(&self.socket, &remote) {
+                Err(rustix::io::Errno::AFNOSUPPORT) => return Err(Errno::Invalid),
+                result => result?,
+            }
+        }
+        self.remote = remote;
+        Ok(())
     }
 
     /// Makes the socket one for all remote addresses again.
@@ -177,6 +187,105 @@ impl UdpSocket {
     pub(crate) fn remote_address(&self) -> Result<SocketAddr> {
         self.remote.ok_or(Errno::NotConnected)
     }
+}
+
+/// What guests of WASI 0.3 do with a socket, without streams.
+#[cfg(feature = "tokio")]
+impl UdpSocket {
+    /// Returns the address that the socket is bound to if it is used and was not bound. Then
+    /// [`SocketAddrUse::UdpBind`] has to be allowed for it.
+    pub(crate) fn implicit(&self) -> Option<SocketAddr> {
+        self.bound.is_none().then(|| self.family.unspecified())
+    }
+
+    /// Checks that the socket can be made one for a remote address. Then
+    /// [`SocketAddrUse::UdpSend`] and [`SocketAddrUse::UdpReceive`] have to be allowed for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::Invalid`] if it is no address to send to.
+    pub(crate) fn check_connect(&self, remote: SocketAddr) -> Result<()> {
+        self.family.check(remote)?;
+        check_remote(remote)
+    }
+
+    /// Returns where a datagram goes; see [`OutgoingDatagramStream::check`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn check_send(&self, size: usize, remote: Option<SocketAddr>) -> Result<SocketAddr> {
+        target(self.family, self.remote, size, remote)
+    }
+
+    /// Sends a datagram.
+    ///
+    /// # Errors
+    ///
+    /// - [`Errno::Again`] if the system does not take it now.
+    /// - What the system has to say about it, or about those before.
+    pub(crate) fn send(&self, data: &[u8], remote: SocketAddr) -> Result<()> {
+        send(&self.socket, self.remote, data, remote)
+    }
+
+    /// Receives a datagram, or `None` if it is one from elsewhere that came before the socket was
+    /// connected. Then [`SocketAddrUse::UdpReceive`] has to be allowed.
+    ///
+    /// # Errors
+    ///
+    /// - [`Errno::NotConnected`] if the socket is not bound.
+    /// - [`Errno::Again`] if there is none.
+    /// - What the system has to say about datagrams sent before.
+    pub(crate) fn receive(&self) -> Result<Option<Datagram>> {
+        if self.bound.is_none() {
+            return Err(Errno::NotConnected);
+        }
+        let datagram = receive(&self.socket, &mut Vec::new())?;
+        let is_foreign = self.remote.is_some_and(|remote| remote != datagram.remote);
+        Ok((!is_foreign).then_some(datagram))
+    }
+}
+
+/// Returns where a datagram goes from a socket that is connected to `own`, or not connected.
+fn target(
+    family: AddressFamily,
+    own: Option<SocketAddr>,
+    size: usize,
+    remote: Option<SocketAddr>,
+) -> Result<SocketAddr> {
+    if size > MAX_DATAGRAM_SIZE {
+        return Err(Errno::MessageSize);
+    }
+    if let Some(remote) = remote {
+        check_remote(remote)?;
+        family.check(remote)?;
+    }
+    match (remote, own) {
+        (Some(remote), Some(own)) if remote != own => Err(Errno::Invalid),
+        (Some(remote), _) | (None, Some(remote)) => Ok(remote),
+        (None, None) => Err(Errno::Invalid),
+    }
+}
+
+/// Sends a datagram from a socket that is connected to `own`, or not connected.
+fn send(socket: &Socket, own: Option<SocketAddr>, data: &[u8], remote: SocketAddr) -> Result<()> {
+    match own {
+        Some(_) => rustix::net::send(socket, data, SendFlags::NOSIGNAL)?,
+        None => rustix::net::sendto(socket, data, SendFlags::NOSIGNAL, &remote)?,
+    };
+    Ok(())
+}
+
+/// Receives a datagram. The buffer is for the next one as well.
+fn receive(socket: &Socket, buffer: &mut Vec<u8>) -> Result<Datagram> {
+    buffer.clear();
+    buffer.reserve_exact(MAX_DATAGRAM_SIZE);
+    let (_, _, remote) = rustix::net::recvfrom(socket, spare_capacity(buffer), RecvFlags::empty())?;
+    let remote = remote.ok_or(Errno::Io)?;
+    Ok(Datagram {
+        data: buffer.as_slice().to_vec(),
+        remote: remote.try_into().map_err(|_| Errno::AddressFamily)?,
+    })
 }
 
 /// A datagram that was received.
@@ -244,7 +353,7 @@ impl IncomingDatagramStream {
         let (datagram, mut permission) = match self.undecided.take() {
             Some(undecided) => undecided,
             None => {
-                let datagram = self.receive_from_system(buffer)?;
+                let datagram = receive(&self.socket, buffer)?;
                 // The system keeps what had come before the socket was connected.
                 if self.remote.is_some_and(|remote| remote != datagram.remote) {
                     return Ok(None);
@@ -261,18 +370,6 @@ impl IncomingDatagramStream {
                 Err(Errno::Again)
             }
         }
-    }
-
-    fn receive_from_system(&self, buffer: &mut Vec<u8>) -> Result<Datagram> {
-        buffer.clear();
-        buffer.reserve_exact(MAX_DATAGRAM_SIZE);
-        let (_, _, remote) =
-            rustix::net::recvfrom(&self.socket, spare_capacity(buffer), RecvFlags::empty())?;
-        let remote = remote.ok_or(Errno::Io)?;
-        Ok(Datagram {
-            data: buffer.as_slice().to_vec(),
-            remote: remote.try_into().map_err(|_| Errno::AddressFamily)?,
-        })
     }
 }
 
@@ -330,18 +427,7 @@ impl OutgoingDatagramStream {
     /// - [`Errno::MessageSize`] if it is too large.
     /// - [`Errno::Invalid`] if it goes nowhere, or elsewhere than the stream.
     pub(crate) fn check(&self, size: usize, remote: Option<SocketAddr>) -> Result<SocketAddr> {
-        if size > MAX_DATAGRAM_SIZE {
-            return Err(Errno::MessageSize);
-        }
-        if let Some(remote) = remote {
-            check_remote(remote)?;
-            self.family.check(remote)?;
-        }
-        match (remote, self.remote) {
-            (Some(remote), Some(own)) if remote != own => Err(Errno::Invalid),
-            (Some(remote), _) | (None, Some(remote)) => Ok(remote),
-            (None, None) => Err(Errno::Invalid),
-        }
+        target(self.family, self.remote, size, remote)
     }
 
     /// Sends a datagram.
@@ -351,11 +437,7 @@ impl OutgoingDatagramStream {
     /// - [`Errno::Again`] if the system does not take it now.
     /// - What the system has to say about it, or about those before.
     pub(crate) fn send(&self, data: &[u8], remote: SocketAddr) -> Result<()> {
-        match self.remote {
-            Some(_) => rustix::net::send(&self.socket, data, SendFlags::NOSIGNAL)?,
-            None => rustix::net::sendto(&self.socket, data, SendFlags::NOSIGNAL, &remote)?,
-        };
-        Ok(())
+        send(&self.socket, self.remote, data, remote)
     }
 }
 

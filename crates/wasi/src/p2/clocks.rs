@@ -1,7 +1,7 @@
 //! `wasi:clocks`.
 
 use super::bindings::clocks::{monotonic_clock, wall_clock};
-use crate::clocks::WasiClocksCtxView;
+use crate::clocks::{WasiClocksCtxView, instant_after};
 use crate::io::{DynPollable, Pollable, Readiness, subscribe};
 use mintage::{Resource, Result};
 use std::time::{Duration, Instant};
@@ -40,25 +40,14 @@ impl monotonic_clock::Host for WasiClocksCtxView<'_> {
     }
 
     fn subscribe_duration(&mut self, after: u64) -> Result<Resource<DynPollable>> {
-        let alarm = self.table.push(Alarm::after(Duration::from_nanos(after)))?;
+        let alarm = Alarm(instant_after(Duration::from_nanos(after)));
+        let alarm = self.table.push(alarm)?;
         subscribe(self.table, alarm)
     }
 }
 
 /// Is ready from an instant on.
 struct Alarm(Instant);
-
-impl Alarm {
-    fn after(after: Duration) -> Alarm {
-        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-        let now = Instant::now();
-        // If the system cannot express the instant, a hundred years are as good.
-        let at = now
-            .checked_add(after)
-            .or_else(|| now.checked_add(100 * YEAR));
-        Alarm(at.unwrap_or(now))
-    }
-}
 
 #[async_trait::async_trait]
 impl Pollable for Alarm {

@@ -1,4 +1,4 @@
-//! `wasi:filesystem`, over the shared layer in [`fs`].
+//! `wasi:filesystem`, over the shared layer in [`crate::fs`].
 //!
 //! No function waits: files are read and written on the thread of the guest.
 
@@ -6,16 +6,14 @@ use super::bindings::clocks::wall_clock::Datetime;
 use super::bindings::filesystem::preopens;
 use super::bindings::filesystem::types::{self, ErrorCode};
 use super::{DynInputStream, DynOutputStream, IoError, VERSION};
+use crate::error::reason;
 use crate::fs::{
-    Descriptor, DirectoryStream, FileInputStream, FileOutputStream, FileType, MetadataHash,
-    OpenDirectory, OpenOptions, SetTime, SetTimes, Stat, Sync, WasiFilesystem,
-    WasiFilesystemCtxView, WasiFilesystemView,
+    Descriptor, DirectoryStream, FileInputStream, FileOutputStream, FileType, OpenDirectory, Sync,
+    WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView,
 };
-use crate::{Errno, TrappableError, WasiView, fs};
+use crate::{Errno, TrappableError, WasiView};
 use mintage::component::LinkerInstance;
-use mintage::{
-    InPlaceList, Linker, Resource, ResourceTableError, Result, StoreContextMut, WasmList,
-};
+use mintage::{InPlaceList, Linker, Resource, Result, StoreContextMut, WasmList};
 use std::io::{IoSlice, IoSliceMut};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,74 +23,17 @@ pub type FsError = TrappableError<ErrorCode>;
 /// The result of functions of `wasi:filesystem`.
 pub type FsResult<T> = std::result::Result<T, FsError>;
 
-impl From<Errno> for ErrorCode {
-    fn from(error: Errno) -> ErrorCode {
-        match error {
-            Errno::Access => ErrorCode::Access,
-            Errno::Again => ErrorCode::WouldBlock,
-            Errno::Already => ErrorCode::Already,
-            Errno::BadDescriptor => ErrorCode::BadDescriptor,
-            Errno::Busy => ErrorCode::Busy,
-            Errno::CrossDevice => ErrorCode::CrossDevice,
-            Errno::Deadlock => ErrorCode::Deadlock,
-            Errno::Exist => ErrorCode::Exist,
-            Errno::FileTooLarge => ErrorCode::FileTooLarge,
-            Errno::IllegalByteSequence => ErrorCode::IllegalByteSequence,
-            Errno::InProgress => ErrorCode::InProgress,
-            Errno::Interrupted => ErrorCode::Interrupted,
-            Errno::Invalid => ErrorCode::Invalid,
-            Errno::InvalidSeek => ErrorCode::InvalidSeek,
-            Errno::IsDirectory => ErrorCode::IsDirectory,
-            Errno::Loop => ErrorCode::Loop,
-            Errno::MessageSize => ErrorCode::MessageSize,
-            Errno::NameTooLong => ErrorCode::NameTooLong,
-            Errno::NoDevice => ErrorCode::NoDevice,
-            Errno::NoEntry => ErrorCode::NoEntry,
-            Errno::NoLock => ErrorCode::NoLock,
-            // There is no code for too many open files.
-            Errno::NoMemory | Errno::TooManyFiles | Errno::TooManyFilesInSystem => {
-                ErrorCode::InsufficientMemory
-            }
-            Errno::NoSpace => ErrorCode::InsufficientSpace,
-            Errno::NoSuchDevice => ErrorCode::NoSuchDevice,
-            Errno::NoTty => ErrorCode::NoTty,
-            Errno::NotCapable | Errno::NotPermitted => ErrorCode::NotPermitted,
-            Errno::NotDirectory => ErrorCode::NotDirectory,
-            Errno::NotEmpty => ErrorCode::NotEmpty,
-            Errno::NotRecoverable => ErrorCode::NotRecoverable,
-            Errno::NoSystemCall | Errno::NotSupported => ErrorCode::Unsupported,
-            Errno::Overflow => ErrorCode::Overflow,
-            Errno::Pipe => ErrorCode::Pipe,
-            Errno::Quota => ErrorCode::Quota,
-            Errno::ReadOnly => ErrorCode::ReadOnly,
-            Errno::TextFileBusy => ErrorCode::TextFileBusy,
-            Errno::TooManyLinks => ErrorCode::TooManyLinks,
-            _ => ErrorCode::Io,
-        }
-    }
-}
+crate::fs::conversions!(
+    crate::p2::bindings::filesystem::types,
+    datetime,
+    only_in_0_2
+);
 
-impl From<std::io::Error> for ErrorCode {
-    fn from(error: std::io::Error) -> ErrorCode {
-        Errno::from(error).into()
-    }
-}
-
-impl From<Errno> for FsError {
-    fn from(error: Errno) -> FsError {
-        ErrorCode::from(error).into()
-    }
-}
-
-impl From<std::io::Error> for FsError {
-    fn from(error: std::io::Error) -> FsError {
-        ErrorCode::from(error).into()
-    }
-}
-
-impl From<ResourceTableError> for FsError {
-    fn from(error: ResourceTableError) -> FsError {
-        FsError::trap(error)
+/// Converts an error that has a code in 0.2 only, or none.
+fn only_in_0_2(error: Errno) -> ErrorCode {
+    match error {
+        Errno::Again => ErrorCode::WouldBlock,
+        _ => ErrorCode::Io,
     }
 }
 
@@ -111,38 +52,6 @@ impl From<FileType> for types::DescriptorType {
     }
 }
 
-impl From<types::Advice> for fs::Advice {
-    fn from(advice: types::Advice) -> Self {
-        match advice {
-            types::Advice::Normal => Self::Normal,
-            types::Advice::Sequential => Self::Sequential,
-            types::Advice::Random => Self::Random,
-            types::Advice::WillNeed => Self::WillNeed,
-            types::Advice::DontNeed => Self::DontNeed,
-            types::Advice::NoReuse => Self::NoReuse,
-        }
-    }
-}
-
-impl From<MetadataHash> for types::MetadataHashValue {
-    fn from(MetadataHash { lower, upper }: MetadataHash) -> Self {
-        Self { lower, upper }
-    }
-}
-
-impl From<Stat> for types::DescriptorStat {
-    fn from(stat: Stat) -> Self {
-        Self {
-            type_: stat.kind.into(),
-            link_count: stat.links,
-            size: stat.size,
-            data_access_timestamp: datetime(stat.accessed),
-            data_modification_timestamp: datetime(stat.modified),
-            status_change_timestamp: datetime(stat.changed),
-        }
-    }
-}
-
 /// Converts a timestamp. One before 1970 is missing, since guests have no way to express it.
 fn datetime(time: Option<SystemTime>) -> Option<Datetime> {
     let since = time?.duration_since(UNIX_EPOCH).ok()?;
@@ -150,71 +59,6 @@ fn datetime(time: Option<SystemTime>) -> Option<Datetime> {
         seconds: since.as_secs(),
         nanoseconds: since.subsec_nanos(),
     })
-}
-
-fn set_time(time: types::NewTimestamp) -> fs::Result<SetTime> {
-    Ok(match time {
-        types::NewTimestamp::NoChange => SetTime::Keep,
-        types::NewTimestamp::Now => SetTime::Now,
-        types::NewTimestamp::Timestamp(time) => {
-            SetTime::To(crate::clocks::system_time(time.seconds, time.nanoseconds)?)
-        }
-    })
-}
-
-fn set_times(accessed: types::NewTimestamp, modified: types::NewTimestamp) -> fs::Result<SetTimes> {
-    Ok(SetTimes {
-        accessed: set_time(accessed)?,
-        modified: set_time(modified)?,
-    })
-}
-
-fn follows(flags: types::PathFlags) -> bool {
-    flags.contains(types::PathFlags::SYMLINK_FOLLOW)
-}
-
-fn open_options(open: types::OpenFlags, flags: types::DescriptorFlags) -> OpenOptions {
-    use types::{DescriptorFlags, OpenFlags};
-    let sync = if flags.contains(DescriptorFlags::FILE_INTEGRITY_SYNC) {
-        Sync::All
-    } else if flags.contains(DescriptorFlags::DATA_INTEGRITY_SYNC) {
-        Sync::Data
-    } else {
-        Sync::None
-    };
-    OpenOptions {
-        read: flags.contains(DescriptorFlags::READ),
-        write: flags.contains(DescriptorFlags::WRITE),
-        create: open.contains(OpenFlags::CREATE),
-        exclusive: open.contains(OpenFlags::EXCLUSIVE),
-        truncate: open.contains(OpenFlags::TRUNCATE),
-        directory: open.contains(OpenFlags::DIRECTORY),
-        sync,
-    }
-}
-
-fn descriptor_flags(descriptor: &Descriptor) -> types::DescriptorFlags {
-    use types::DescriptorFlags;
-    let mut flags = DescriptorFlags::empty();
-    let mut set = |flag, value| {
-        if value {
-            flags |= flag;
-        }
-    };
-    match descriptor {
-        Descriptor::File(file) => {
-            set(DescriptorFlags::READ, file.is_readable());
-            set(DescriptorFlags::WRITE, file.is_writable());
-            let sync = file.sync_mode();
-            set(DescriptorFlags::FILE_INTEGRITY_SYNC, sync == Sync::All);
-            set(DescriptorFlags::DATA_INTEGRITY_SYNC, sync != Sync::None);
-        }
-        Descriptor::Directory(directory) => {
-            set(DescriptorFlags::READ, true);
-            set(DescriptorFlags::MUTATE_DIRECTORY, directory.is_mutable());
-        }
-    }
-    flags
 }
 
 impl WasiFilesystemCtxView<'_> {
@@ -229,11 +73,7 @@ impl WasiFilesystemCtxView<'_> {
 
 impl preopens::Host for WasiFilesystemCtxView<'_> {
     fn get_directories(&mut self) -> Result<Vec<(Resource<Descriptor>, String)>> {
-        let preopens = self.ctx.preopens().iter().map(|(directory, path)| {
-            let descriptor = self.table.push(Descriptor::Directory(directory.clone()))?;
-            Ok((descriptor, path.clone()))
-        });
-        preopens.collect()
+        self.push_preopens()
     }
 }
 
@@ -244,11 +84,7 @@ impl types::Host for WasiFilesystemCtxView<'_> {
 
     fn filesystem_error_code(&mut self, error: Resource<IoError>) -> Result<Option<ErrorCode>> {
         let error = self.table.get(&error)?;
-        if let Some(error) = error.downcast_ref::<Errno>() {
-            return Ok(Some((*error).into()));
-        }
-        let error = error.downcast_ref::<std::io::Error>();
-        Ok(error.map(|error| Errno::from(error).into()))
+        Ok(reason(error).map(ErrorCode::from))
     }
 }
 

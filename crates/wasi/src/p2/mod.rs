@@ -44,12 +44,12 @@ mod io;
 mod random;
 pub mod sockets;
 
+pub use crate::cli::{TerminalInput, TerminalOutput};
 pub use crate::io::pipe;
 pub use crate::io::{
     DynFuture, DynInputStream, DynOutputStream, DynPollable, InputStream, MakeFuture, OutputStream,
     Pollable, StreamError, StreamResult, subscribe,
 };
-pub use cli::{TerminalInput, TerminalOutput};
 pub use filesystem::{FsError, FsResult};
 pub use sockets::{Network, SocketError, SocketResult, TcpSocket, UdpSocket};
 

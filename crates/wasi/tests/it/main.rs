@@ -8,6 +8,7 @@ mod fs;
 mod hosts;
 mod net;
 mod p1;
+mod p3;
 mod poll;
 mod programs;
 mod random;

@@ -5,11 +5,11 @@ mod file;
 mod fill;
 mod tree;
 
-use super::limit::DescriptorLimit;
 use super::open::{Descriptor, OpenDirectory};
 use super::traits::{Directory, Filesystem};
 use super::types::{DirPerms, FilePerms, OpenOptions, Result, unique_device};
 use crate::Errno;
+use crate::limit::DescriptorLimit;
 use directory::MemoryDirectory;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -15,14 +15,11 @@ use crate::WasiView;
 use crate::ctx::table_of;
 use crate::io::wait::{Source, Sources, wait};
 use crate::io::{DynInputStream, DynOutputStream, InputStream, OutputStream, Readiness};
-use crate::io::{MAX_PIECE, StreamError, StreamResult};
+use crate::io::{MAX_ATTEMPTS, MAX_PIECE, StreamError, StreamResult};
 use bytes::Bytes;
 use mintage::{HasData, Linker, Resource, ResourceTable, Result, StoreContextMut};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-
-/// How often a stream may be ready and yet do nothing, before it counts as broken.
-const MAX_ATTEMPTS: u32 = 10;
 
 /// The most bytes that `blocking-write-and-flush` takes, by its specification.
 const MAX_BLOCKING_WRITE: u64 = 4096;

@@ -1,14 +1,8 @@
 //! Addresses and errors of the shared layer as those of `wasi:sockets`.
 
-use super::SocketError;
 use crate::Errno;
-use crate::net::{AddressFamily, LookupError};
-use crate::p2::bindings::sockets::network::{
-    ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4Address, Ipv4SocketAddress,
-    Ipv6Address, Ipv6SocketAddress,
-};
-use mintage::ResourceTableError;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use crate::net::LookupError;
+use crate::p2::bindings::sockets::network::ErrorCode;
 
 impl From<Errno> for ErrorCode {
     fn from(error: Errno) -> ErrorCode {
@@ -43,11 +37,7 @@ impl From<Errno> for ErrorCode {
     }
 }
 
-impl From<std::io::Error> for ErrorCode {
-    fn from(error: std::io::Error) -> ErrorCode {
-        Errno::from(error).into()
-    }
-}
+crate::error::codes!(ErrorCode);
 
 impl From<LookupError> for ErrorCode {
     fn from(error: LookupError) -> ErrorCode {
@@ -61,99 +51,13 @@ impl From<LookupError> for ErrorCode {
     }
 }
 
-impl From<Errno> for SocketError {
-    fn from(error: Errno) -> SocketError {
-        ErrorCode::from(error).into()
-    }
-}
-
-impl From<std::io::Error> for SocketError {
-    fn from(error: std::io::Error) -> SocketError {
-        ErrorCode::from(error).into()
-    }
-}
-
-impl From<ResourceTableError> for SocketError {
-    fn from(error: ResourceTableError) -> SocketError {
-        SocketError::trap(error)
-    }
-}
-
-impl From<IpAddressFamily> for AddressFamily {
-    fn from(family: IpAddressFamily) -> Self {
-        match family {
-            IpAddressFamily::Ipv4 => AddressFamily::Ipv4,
-            IpAddressFamily::Ipv6 => AddressFamily::Ipv6,
-        }
-    }
-}
-
-impl From<AddressFamily> for IpAddressFamily {
-    fn from(family: AddressFamily) -> Self {
-        match family {
-            AddressFamily::Ipv4 => IpAddressFamily::Ipv4,
-            AddressFamily::Ipv6 => IpAddressFamily::Ipv6,
-        }
-    }
-}
-
-fn ipv4(ip: Ipv4Addr) -> Ipv4Address {
-    ip.octets().into()
-}
-
-fn ipv6(ip: Ipv6Addr) -> Ipv6Address {
-    ip.segments().into()
-}
-
-impl From<IpAddr> for IpAddress {
-    fn from(ip: IpAddr) -> Self {
-        match ip {
-            IpAddr::V4(ip) => IpAddress::Ipv4(ipv4(ip)),
-            IpAddr::V6(ip) => IpAddress::Ipv6(ipv6(ip)),
-        }
-    }
-}
-
-impl From<SocketAddr> for IpSocketAddress {
-    fn from(address: SocketAddr) -> Self {
-        match address {
-            SocketAddr::V4(address) => IpSocketAddress::Ipv4(Ipv4SocketAddress {
-                port: address.port(),
-                address: ipv4(*address.ip()),
-            }),
-            SocketAddr::V6(address) => IpSocketAddress::Ipv6(Ipv6SocketAddress {
-                port: address.port(),
-                flow_info: address.flowinfo(),
-                address: ipv6(*address.ip()),
-                scope_id: address.scope_id(),
-            }),
-        }
-    }
-}
-
-impl From<IpSocketAddress> for SocketAddr {
-    fn from(address: IpSocketAddress) -> Self {
-        match address {
-            IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address }) => {
-                let ip = Ipv4Addr::from_octets(address.into());
-                SocketAddrV4::new(ip, port).into()
-            }
-            IpSocketAddress::Ipv6(Ipv6SocketAddress {
-                port,
-                flow_info,
-                address,
-                scope_id,
-            }) => {
-                let ip = Ipv6Addr::from_segments(address.into());
-                SocketAddrV6::new(ip, port, flow_info, scope_id).into()
-            }
-        }
-    }
-}
+crate::net::addresses!(crate::p2::bindings::sockets::network);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::p2::bindings::sockets::network::IpSocketAddress;
+    use std::net::{SocketAddr, SocketAddrV6};
 
     #[test]
     fn addresses_go_to_the_guest_and_back() {

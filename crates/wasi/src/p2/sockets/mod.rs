@@ -30,10 +30,11 @@ use super::bindings::sockets::{
     instance_network, ip_name_lookup, network, tcp_create_socket, udp_create_socket,
 };
 use super::{DynPollable, IoError, subscribe};
+use crate::error::reason;
 use crate::io::wait::{Source, Sources};
 use crate::net;
 use crate::net::{WasiSockets, WasiSocketsCtxView, WasiSocketsView};
-use crate::{Errno, TrappableError, WasiView};
+use crate::{TrappableError, WasiView};
 use mintage::{Linker, Resource, Result};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -130,11 +131,7 @@ impl network::Host for WasiSocketsCtxView<'_> {
 
     fn network_error_code(&mut self, error: Resource<IoError>) -> Result<Option<ErrorCode>> {
         let error = self.table.get(&error)?;
-        if let Some(error) = error.downcast_ref::<Errno>() {
-            return Ok(Some((*error).into()));
-        }
-        let error = error.downcast_ref::<std::io::Error>();
-        Ok(error.map(|error| Errno::from(error).into()))
+        Ok(reason(error).map(ErrorCode::from))
     }
 }
 

@@ -1,6 +1,5 @@
-//! [`DescriptorLimit`]: how many descriptors and directory streams a guest may have open.
+//! [`DescriptorLimit`]: how many descriptors, streams or sockets a guest may have open.
 
-use super::types::Result;
 use crate::Errno;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -35,7 +34,7 @@ impl DescriptorLimit {
     /// # Errors
     ///
     /// [`Errno::TooManyFiles`] if there are as many as there can be.
-    pub fn open(self: &Arc<Self>) -> Result<Arc<Slot>> {
+    pub fn open(self: &Arc<Self>) -> Result<Arc<Slot>, Errno> {
         let max = self.max.load(Relaxed);
         let counted = self
             .open
@@ -57,7 +56,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// Counts one more under the same limit.
-    pub fn another(&self) -> Result<Arc<Slot>> {
+    pub fn another(&self) -> Result<Arc<Slot>, Errno> {
         self.limit.open()
     }
 }
