@@ -3,7 +3,7 @@
 use crate::input::{STANDARD, Source, read_standard};
 use mintage::error::{Context, Result, bail, ensure};
 use mintage::types::{ComponentFunc, ComponentItem, Type};
-use mintage::{Component, ComponentExportIndex, Engine, Instance, Store, Val};
+use mintage::{Component, ComponentExportIndex, Engine, Func, Instance, Store, Val};
 use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
@@ -73,20 +73,42 @@ impl Call {
         store: &mut Store<T>,
         instance: &Instance,
     ) -> Result<Vec<Val>> {
+        match self.function.ty.async_() {
+            false => {
+                let (callee, mut results) = self.callee(store, instance)?;
+                callee.call(store, &self.args, &mut results)?;
+                Ok(results)
+            }
+            true => mintage::block_on(self.make_async(store, instance)),
+        }
+    }
+
+    /// Makes the call, where the guest calls asynchronous functions of the host.
+    pub(crate) async fn make_async<T: Send + 'static>(
+        &self,
+        store: &mut Store<T>,
+        instance: &Instance,
+    ) -> Result<Vec<Val>> {
+        let (callee, mut results) = self.callee(store, instance)?;
+        callee.call_async(store, &self.args, &mut results).await?;
+        Ok(results)
+    }
+
+    /// Returns the function, and room for its results.
+    fn callee<T: 'static>(
+        &self,
+        store: &mut Store<T>,
+        instance: &Instance,
+    ) -> Result<(Func, Vec<Val>)> {
         let Function { index, ty, .. } = &self.function;
-        let callee = instance.get_func(&mut *store, index);
+        let callee = instance.get_func(store, index);
         let callee = callee.with_context(|| {
             format!(
                 "the instance does not export the function `{}`",
                 self.function.name()
             )
         })?;
-        let mut results = vec![Val::Bool(false); ty.results().len()];
-        match ty.async_() {
-            false => callee.call(store, &self.args, &mut results)?,
-            true => mintage::block_on(callee.call_async(store, &self.args, &mut results))?,
-        }
-        Ok(results)
+        Ok((callee, vec![Val::Bool(false); ty.results().len()]))
     }
 }
 

@@ -248,12 +248,6 @@ static WASI: Group<WasiKeys> = Group {
             set: |_, text| refuse(text, "neural networks of WASI are not supported"),
         },
         Key {
-            name: "p3",
-            value: "=n",
-            doc: "not supported yet",
-            set: |_, text| refuse(text, "WASI 0.3 is not supported yet"),
-        },
-        Key {
             name: "listenfd",
             value: "=n",
             doc: "not supported",
@@ -268,6 +262,7 @@ static WASI: Group<WasiKeys> = Group {
         "cli-exit-with-code",
         "preview0",
         "preview2",
+        "p3",
     ],
 };
 

@@ -8,6 +8,7 @@ mod command;
 mod common;
 mod compose;
 mod files;
+mod p3;
 mod programs;
 mod serve;
 mod settings;

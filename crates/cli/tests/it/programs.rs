@@ -162,7 +162,11 @@ fn programs_get_arguments_and_variables() {
             2,
             "there is no key `fly`; `-S help` lists the keys",
         ),
-        ("-S p3", 2, "`-S p3`: WASI 0.3 is not supported yet"),
+        (
+            "-S nn",
+            2,
+            "`-S nn`: neural networks of WASI are not supported",
+        ),
         ("-S inherit-env=2", 2, "write `=y` or `=n`, not `=2`"),
     ] {
         let outcome = run(args);
@@ -551,7 +555,10 @@ fn imports_that_nothing_provides_are_explained() {
             "wasi:nn/graph@0.2.0",
             &["`wasi:nn` is not in the part of WASI 0.2"],
         ),
-        ("wasi:cli/run@0.3.0", &["WASI 0.3 is not supported yet"]),
+        (
+            "wasi:http/client@0.3.0",
+            &["`wasi:http` is not in the part of WASI 0.3"],
+        ),
     ] {
         sandbox.write(
             "app.wat",

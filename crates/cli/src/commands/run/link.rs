@@ -6,27 +6,64 @@ use mintage::{Component, LinkError, Linker};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Makes a linker that defines what the component imports, as far as this command has it. Defining
-/// all of WASI takes longer than to start a small program.
-pub(super) fn linker(component: &Component) -> Result<Linker<Host>> {
-    let engine = component.engine();
-    let mut linker = Linker::new(engine);
-    let (mut imports_p1, mut imports_p2, mut imports_http) = (false, false, false);
-    for (name, _) in component.component_type().imports(engine) {
-        imports_p1 |= name == "wasi_snapshot_preview1" || name == "wasi_unstable";
-        imports_p2 |= name.starts_with("wasi:");
-        imports_http |= name.starts_with("wasi:http/");
+/// What a component imports of WASI.
+#[derive(Debug, Default)]
+pub(super) struct Imports {
+    p1: bool,
+    p2: bool,
+    /// HTTP of WASI 0.2.
+    http: bool,
+    p3: bool,
+}
+
+/// Returns whether an interface is one of WASI 0.3.
+pub(super) fn is_p3(name: &str) -> bool {
+    name.starts_with("wasi:") && name.contains("@0.3.")
+}
+
+impl Imports {
+    /// Finds what a component imports.
+    pub fn of(component: &Component) -> Imports {
+        let engine = component.engine();
+        let mut imports = Imports::default();
+        for (name, _) in component.component_type().imports(engine) {
+            let is_p2 = name.starts_with("wasi:") && !is_p3(name);
+            imports.p1 |= name == "wasi_snapshot_preview1" || name == "wasi_unstable";
+            imports.p2 |= is_p2;
+            imports.http |= is_p2 && name.starts_with("wasi:http/");
+            imports.p3 |= is_p3(name);
+        }
+        imports
     }
-    if imports_p1 {
-        mintage_wasi::p1::add_to_linker_sync(&mut linker, |host: &mut Host| &mut host.wasi)?;
+
+    /// Returns whether the component imports functions of 0.3, which wait beside others.
+    pub fn has_p3(&self) -> bool {
+        self.p3
     }
-    if imports_p2 {
-        mintage_wasi::p2::add_to_linker_sync(&mut linker)?;
+
+    /// Makes a linker that defines what the component imports, as far as this command has it.
+    /// Defining all of WASI takes longer than to start a small program. With `is_async`, functions
+    /// of 0.2 that wait do so in tokio.
+    pub fn linker(&self, component: &Component, is_async: bool) -> Result<Linker<Host>> {
+        let mut linker = Linker::new(component.engine());
+        if self.p1 {
+            mintage_wasi::p1::add_to_linker_sync(&mut linker, |host: &mut Host| &mut host.wasi)?;
+        }
+        match (self.p2, is_async) {
+            (true, true) => mintage_wasi::p2::add_to_linker_async(&mut linker)?,
+            (true, false) => mintage_wasi::p2::add_to_linker_sync(&mut linker)?,
+            (false, _) => {}
+        }
+        match (self.http, is_async) {
+            (true, true) => mintage_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?,
+            (true, false) => mintage_wasi_http::p2::add_only_http_to_linker_sync(&mut linker)?,
+            (false, _) => {}
+        }
+        if self.p3 {
+            mintage_wasi::p3::add_to_linker(&mut linker)?;
+        }
+        Ok(linker)
     }
-    if imports_http {
-        mintage_wasi_http::p2::add_only_http_to_linker_sync(&mut linker)?;
-    }
-    Ok(linker)
 }
 
 /// Adds to an error what provides the imports that are missing.
@@ -39,11 +76,10 @@ pub(super) fn explain(error: Error, app: &Path, is_module: bool) -> Error {
     for import in link.imports() {
         // `ns:pkg/iface@1.2.3.item`, or for a module `env.item`.
         let name = import.name();
-        advice.insert(if name.starts_with("wasi:") && name.contains("@0.3") {
-            "WASI 0.3 is not supported yet".to_string()
-        } else if name.starts_with("wasi:") {
+        advice.insert(if name.starts_with("wasi:") {
             let package = name.split('/').next().unwrap_or(name);
-            format!("`{package}` is not in the part of WASI 0.2 that this command has")
+            let version = if is_p3(name) { "0.3" } else { "0.2" };
+            format!("`{package}` is not in the part of WASI {version} that this command has")
         } else if is_module {
             "a core module has only WASI preview 1 here; other functions are for a host to define"
                 .to_string()

@@ -21,9 +21,12 @@ use crate::settings::{CodeSettings, Limits};
 use crate::values::time;
 use crate::{TimedOut, exit_code, report, signals};
 use host::ProgramOptions;
+use link::Imports;
 use mintage::component::types::ComponentItem;
 use mintage::error::{Context, Error, Result, bail};
-use mintage::{Component, ComponentExportIndex, Config, Instance, Store, StoreLimits, Trap};
+use mintage::{
+    Component, ComponentExportIndex, Config, Instance, Store, StoreLimits, Trap, TypedFunc,
+};
 use mintage_wasi::p1::WasiP1Ctx;
 use mintage_wasi::{I32Exit, WasiCtxView, WasiView};
 use mintage_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
@@ -33,11 +36,12 @@ use std::path::Path;
 use std::process;
 use std::time::Duration;
 use stop::Stop;
+use tokio::runtime::{Builder, Runtime};
 
 /// Run a program, or call a function of a component and print its result
 ///
-/// A program is a component for WASI 0.2 that exports `wasi:cli/run`, or a core module for WASI
-/// preview 1 that exports `_start`. Options come before APP. What comes after it are arguments of
+/// A program is a component for WASI 0.2 or 0.3 that exports `wasi:cli/run`, or a core module for
+/// WASI preview 1 that exports `_start`. Options come before APP. What comes after it are arguments of
 /// the program.
 ///
 /// The exit code is the program's, 134 after a trap, whose backtrace is printed, and 124 after a
@@ -119,16 +123,19 @@ impl WasiHttpView for Host {
 
 /// What is run.
 enum Target {
-    /// A component's function `wasi:cli/run.run`.
+    /// A component's function `wasi:cli/run.run` of WASI 0.2.
     Run(ComponentExportIndex),
+    /// A component's function `wasi:cli/run.run` of WASI 0.3, which is asynchronous.
+    RunAsync(ComponentExportIndex),
     /// A core module's function `_start`.
     Start(ComponentExportIndex),
     /// Another function.
     Call(Call),
 }
 
-/// The interface of programs, without its version.
+/// The interface of programs, without the last part of its version.
 const RUN: &str = "wasi:cli/run@0.2.";
+const RUN_ASYNC: &str = "wasi:cli/run@0.3.";
 
 impl Target {
     /// Finds what is run. `args` are for a program.
@@ -146,13 +153,19 @@ impl Target {
         let component = &loaded.component;
         if invoke.is_none() {
             let engine = component.engine();
+            let mut found = None;
             for (name, item) in component.component_type().exports(engine) {
                 let is_function = matches!(item.ty, ComponentItem::ComponentFunc(_));
                 let index = component.get_export_index(None, name);
-                if name.starts_with(RUN)
+                let is_async = name.starts_with(RUN_ASYNC);
+                if (is_async || name.starts_with(RUN))
                     && let Some(run) = component.get_export_index(index.as_ref(), "run")
                 {
-                    return Ok(Target::Run(run));
+                    // Of a program for both versions, the newer one is run.
+                    match is_async {
+                        true => return Ok(Target::RunAsync(run)),
+                        false => found = Some(Target::Run(run)),
+                    }
                 }
                 if name == "_start"
                     && is_function
@@ -160,6 +173,9 @@ impl Target {
                 {
                     return Ok(Target::Start(start));
                 }
+            }
+            if let Some(target) = found {
+                return Ok(target);
             }
             if loaded.is_module {
                 bail!(
@@ -208,12 +224,22 @@ impl Args {
         let target = Target::find(&loaded, invoke.as_deref(), &source, unused)?;
 
         let mut store = self.store(&loaded.component, &source, &args)?;
-        let linker = link::linker(&loaded.component)?;
+        let imports = Imports::of(&loaded.component);
+        let is_async = imports.has_p3() || matches!(target, Target::RunAsync(_));
+        let linker = imports.linker(&loaded.component, is_async)?;
         let stop = Stop::new(&mut store, self.timeout)?;
-        let result = linker
-            .instantiate(&mut store, &loaded.component)
-            .map_err(|error| link::explain(error, &source.app, loaded.is_module))
-            .and_then(|instance| run(&mut store, &instance, &target));
+        let explain = |error: Error| link::explain(error, &source.app, loaded.is_module);
+        let result = match is_async {
+            true => runtime()?.block_on(async {
+                let instance = linker.instantiate_async(&mut store, &loaded.component);
+                let instance = instance.await.map_err(explain)?;
+                run_async(&mut store, &instance, &target).await
+            }),
+            false => linker
+                .instantiate(&mut store, &loaded.component)
+                .map_err(explain)
+                .and_then(|instance| run(&mut store, &instance, &target)),
+        };
         stop.end();
         let code = match result {
             Ok(code) => code,
@@ -286,22 +312,42 @@ impl Args {
     }
 }
 
+/// Creates the runtime for guests that wait for several events at once.
+fn runtime() -> Result<Runtime> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot create the event loop that programs for WASI 0.3 need")
+}
+
+/// Returns the function of a program, `version` of WASI.
+fn program(
+    store: &mut Store<Host>,
+    instance: &Instance,
+    run: &ComponentExportIndex,
+    version: &str,
+) -> Result<TypedFunc<(), (Result<(), ()>,)>> {
+    let run = instance.get_typed_func::<(), (Result<(), ()>,)>(store, run);
+    run.with_context(|| format!("the export `wasi:cli/run` has another type than WASI {version}"))
+}
+
+/// Returns the function of a core module that is a program.
+fn start(
+    store: &mut Store<Host>,
+    instance: &Instance,
+    start: &ComponentExportIndex,
+) -> Result<TypedFunc<(), ()>> {
+    let start = instance.get_typed_func::<(), ()>(store, start);
+    start.context("`_start` has parameters or results, which a program has not")
+}
+
 /// Runs the guest, and returns the exit code.
 fn run(store: &mut Store<Host>, instance: &Instance, target: &Target) -> Result<i32> {
     match target {
-        Target::Run(run) => {
-            let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run);
-            let run = run.context("the export `wasi:cli/run` has another type than WASI 0.2")?;
-            match run.call(store, ())? {
-                (Ok(()),) => Ok(0),
-                (Err(()),) => Ok(1),
-            }
+        Target::Run(run) | Target::RunAsync(run) => {
+            let (result,) = program(store, instance, run, "0.2")?.call(store, ())?;
+            Ok(result.is_err().into())
         }
-        Target::Start(start) => {
-            let start = instance.get_typed_func::<(), ()>(&mut *store, start);
-            start
-                .context("`_start` has parameters or results, which a program has not")?
-                .call(store, ())?;
+        Target::Start(entry) => {
+            start(store, instance, entry)?.call(store, ())?;
             Ok(0)
         }
         Target::Call(call) => {
@@ -310,6 +356,32 @@ fn run(store: &mut Store<Host>, instance: &Instance, target: &Target) -> Result<
                 initialize.call(&mut *store, ())?;
             }
             let results = call.make(store, instance)?;
+            print(&results)?;
+            Ok(0)
+        }
+    }
+}
+
+/// Does the same as [`run`], for a guest that calls asynchronous functions of the host.
+async fn run_async(store: &mut Store<Host>, instance: &Instance, target: &Target) -> Result<i32> {
+    match target {
+        Target::RunAsync(run) => {
+            let run = program(store, instance, run, "0.3")?;
+            let called = store.run_concurrent(async |host| run.call_concurrent(host, ()).await);
+            let (result,) = called.await??;
+            Ok(result.is_err().into())
+        }
+        Target::Run(run) => {
+            let run = program(store, instance, run, "0.2")?;
+            let (result,) = run.call_async(store, ()).await?;
+            Ok(result.is_err().into())
+        }
+        Target::Start(entry) => {
+            start(store, instance, entry)?.call_async(store, ()).await?;
+            Ok(0)
+        }
+        Target::Call(call) => {
+            let results = call.make_async(store, instance).await?;
             print(&results)?;
             Ok(0)
         }
