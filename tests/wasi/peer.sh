@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# peer.sh CHECKOUT [NAME]... : builds Wasmtime's own test programs for WASI, those of preview 1 and
-# of 0.2, runs each as its tests do, and compares with `peer/expected.txt`.
+# peer.sh CHECKOUT [NAME]... : builds Wasmtime's own test programs for WASI, those of preview 1,
+# of 0.2 and of 0.3 without HTTP, runs each as its tests do, and compares with `peer/expected.txt`.
 #
 # CHECKOUT is a checkout of Wasmtime's repository, best of the release that REVISION names, or a
 # Git directory that has REVISION. Nothing of it becomes part of this project: what is needed is

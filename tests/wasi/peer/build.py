@@ -1,4 +1,5 @@
 """Builds the peer's test programs: modules for preview 1, and components of them by its adapters.
+Those for 0.3 import both versions.
 
 They are copied to `peer-programs` in cargo's target directory, as a workspace of their own that has
 the versions of the peer's.
@@ -24,13 +25,19 @@ INTERFACES = ["wasi", "wasi-config", "wasi-http", "wasi-keyvalue", "wasi-nn", "w
 TRIPLE = "wasm32-wasip1"
 
 
+# Programs for interfaces of 0.3 that are not supported.
+OTHERS = ("p3_api_", "p3_cli_serve_", "p3_http_", "p3_tls_")
+
+
 def is_wanted(name):
-    """Returns whether a file of the package is a part of it, or a program for preview 1 or 0.2."""
+    """Returns whether a file of the package is a part of it, or a program for WASI."""
     folder, _, file = name.rpartition("/")
     if not folder.startswith("src/bin"):
         # Its build script is about other programs.
         return name == "Cargo.toml" or folder.startswith("src")
-    return folder == "src/bin" and file.startswith(("p1_", "p2_")) and file.endswith(".rs")
+    if folder != "src/bin" or file.startswith(OTHERS):
+        return False
+    return file.startswith(("p1_", "p2_", "p3_")) and file.endswith(".rs")
 
 
 def toml(value):

@@ -166,12 +166,28 @@ CASES = {
     "p2_cli_stdio_write_flushes": [Case(stdin=PROMPT, stdout=b"> ", kinds=BOTH)],
     "p2_cli_stdout_epipe": [
         Case(stdin=CLOSED_EARLY, stderr="got expected StreamError::Closed")],
+    "p3_cli": [replace(LIBRARY, options=["--argv0=p3_cli.component"])],
+    "p3_cli_deny_listen": [Case(options=["-Stcp"])],
+    "p3_cli_hello_stdout": [Case(stdout=b"hello, world\n")],
+    # The program ends when it has returned.
+    "p3_cli_hello_stdout_post_return": [Case(stdout=b"hello, world\n")],
+    "p3_cli_many_stream": [Case(options=["-Smax-resources=100"])],
+    "p3_cli_many_tasks": [Case(code=None)],
+    "p3_cli_much_stdout": MUCH,
+    "p3_cli_random_limits": [
+        Case(kind, [kind, "1000"], ["-Smax-random-size=100"], code=None)
+        for kind in ("random", "insecure")],
+    "p3_cli_read_stdin": [Case(stdin=b"hello!")],
+    "p3_cli_stdout_flush": [Case(stdin=PROMPT, stdout=b"READY")],
+    "p3_file_hardlink_across_perms": [READ_ONLY],
+    "p3_file_rename_across_perms": [READ_ONLY],
+    "p3_file_truncation_readonly": [READ_ONLY],
 }
 
 
 def has_host(name):
     """Returns whether a program is run by an asynchronous host, too."""
-    others = ("p1_cli_", "p2_cli_", "p2_tls_", "p2_api_proxy")
+    others = ("p1_cli_", "p2_cli_", "p2_tls_", "p2_api_proxy", "p3_")
     # The host's own terminal is none.
     return not name.startswith(others) and name != "p1_stdio_isatty"
 
