@@ -18,7 +18,7 @@
 //! component    bulk                                     handle tables, error contexts, transcoding
 //! slab         arch sys                                 an instance's address space and its reset
 //! pool         slab sys                                 limits of an engine's slabs; idle slabs
-//! code         arch pool slab sys                       loaded artifacts, keys as pointers
+//! code         arch component pool slab sys             loaded artifacts, keys as pointers
 //! fiber        pool sys                                 stacks of calls that can be suspended
 //! instance     bulk code component fiber pool slab sys  an instance's state, limits and growth
 //! entry        arch code component fiber instance sys   calls: in, to the host, and how they end

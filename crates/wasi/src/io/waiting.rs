@@ -1,6 +1,6 @@
-//! [`Watch`], [`SharedWatch`] and [`Waiting`]: waiting from one poll to the next, as hosts do whose guests are
-//! asynchronous. They keep what they have registered with tokio, so that a stream which waits again
-//! and again does not register each time.
+//! [`Watch`], [`SharedWatch`] and [`Waiting`]: waiting from one poll to the next, as hosts do whose
+//! guests are asynchronous. They keep what they have registered with tokio, so that a stream which
+//! waits again and again does not register each time.
 
 use super::fd::wait_for;
 use super::wait::{in_runtime, is_fd_ready};

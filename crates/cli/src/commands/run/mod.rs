@@ -41,8 +41,8 @@ use tokio::runtime::{Builder, Runtime};
 /// Run a program, or call a function of a component and print its result
 ///
 /// A program is a component for WASI 0.2 or 0.3 that exports `wasi:cli/run`, or a core module for
-/// WASI preview 1 that exports `_start`. Options come before APP. What comes after it are arguments of
-/// the program.
+/// WASI preview 1 that exports `_start`. Options come before APP. What comes after it are arguments
+/// of the program.
 ///
 /// The exit code is the program's, 134 after a trap, whose backtrace is printed, and 124 after a
 /// timeout. With --invoke, the result of the call is printed: `()` for a function without one.
