@@ -180,7 +180,10 @@ mod tests {
         assert_eq!(since, Duration::new(5, 7));
         let before = SystemTime::UNIX_EPOCH - Duration::from_millis(1700);
         assert_eq!(system_time(-2i64, 300_000_000), Ok(before));
-        assert_eq!(system_time(i64::MIN, 0), Err(Errno::Overflow));
+        assert_eq!(
+            system_time(i128::from(i64::MIN) - 1, 0),
+            Err(Errno::Overflow)
+        );
         assert_eq!(system_time(u64::MAX, 0), Err(Errno::Overflow));
         assert_eq!(system_time(u64::MAX, u32::MAX), Err(Errno::Overflow));
         assert_eq!(nanoseconds(Duration::MAX), u64::MAX);

@@ -68,7 +68,8 @@ unsafe impl Sync for Callees {}
 
 impl Callees {
     /// Resolves everything that the interface names: lifts with their options, `realloc`s of
-    /// lowers, start functions, core exports, destructors, and the functions of tasks.
+    /// lowers and of what copies values of streams, start functions, core exports, destructors, and
+    /// the functions of tasks.
     pub fn resolve(artifact: &Artifact<FileMapping>, text: &Text) -> Result<Callees> {
         let interface = &artifact.metadata().interface;
         let lifts = interface
@@ -76,6 +77,7 @@ impl Callees {
             .values()
             .flat_map(|lift| [Some(lift.callee), lift.options.realloc, lift.post_return]);
         let lowers = interface.lowers.values().map(|lower| lower.options.realloc);
+        let copies = interface.end_ops.values().map(|op| op.options.realloc);
         let starts = interface
             .initializers
             .iter()
@@ -122,6 +124,7 @@ impl Callees {
         };
         for callee in lifts
             .chain(lowers)
+            .chain(copies)
             .chain(starts)
             .chain(exports)
             .chain(dtors)

@@ -3,7 +3,7 @@
 use super::produce::{LINE, Line};
 use super::puppet::puppet;
 use super::{BLOCKED, Puppet, Queue, Sink, cancelled, completed, dropped};
-use mintage::component::{Linker, Resource, ResourceType};
+use mintage::component::{Component, Linker, Resource, ResourceType};
 use mintage::{Engine, FutureReader, Store, StreamReader, block_on};
 use std::any::{Any, TypeId};
 
@@ -369,4 +369,38 @@ fn streams_of_streams_pass() {
     run(&mut store);
     run(&mut store);
     assert!(queue.state().is_dropped);
+}
+
+/// No other function of the component has this `realloc`.
+#[test]
+fn strings_get_their_place_by_the_realloc_of_the_read() {
+    let engine = Engine::default();
+    let text = r#"(component
+        (core module $libc
+            (memory (export "m") 1)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0x200)))
+        (core instance $libc (instantiate $libc))
+        (type $s (stream string))
+        (core func $read (canon stream.read $s async
+            (memory (core memory $libc "m")) (realloc (core func $libc "realloc"))))
+        (core module $m
+            (import "" "read" (func $read (param i32 i32 i32) (result i32)))
+            (func (export "read") (param i32) (result i32)
+                ;; One string was read.
+                (if (i32.ne (call $read (local.get 0) (i32.const 16) (i32.const 1)) (i32.const 16))
+                    (then unreachable))
+                (i32.const 16)))
+        (core instance $i (instantiate $m (with "" (instance (export "read" (func $read))))))
+        (func (export "read") (param "s" $s) (result string)
+            (canon lift (core func $i "read") (memory (core memory $libc "m")))))"#;
+    let component = Component::new(&engine, text).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine)
+        .instantiate(&mut store, &component)
+        .unwrap();
+    let read = instance
+        .get_typed_func::<(StreamReader<String>,), (String,)>(&mut store, "read")
+        .unwrap();
+    let reader = StreamReader::new(&mut store, vec!["hello".to_string()]).unwrap();
+    assert_eq!(read.call(&mut store, (reader,)).unwrap().0, "hello");
 }

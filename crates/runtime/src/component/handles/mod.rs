@@ -70,8 +70,8 @@ impl Handles {
     }
 
     /// Returns the tables for instances that start as this one is now. `None` if there never was a
-    /// handle, or if there are handles of tasks, streams and the like. Handles of resources that the
-    /// host owns are retired.
+    /// handle, or if there are handles of tasks, streams and the like. Handles of resources that
+    /// the host owns are retired.
     pub fn retired(&self, resources: &Resources) -> Option<KeptHandles> {
         let tables = self.tables.iter().map(|table| table.retired(resources));
         let tables = tables.collect::<Option<_>>()?;
