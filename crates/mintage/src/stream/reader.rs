@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// # #[cfg(feature = "compiler")]
 /// # fn main() -> mintage::Result<()> {
 /// use mintage::component::{Component, Linker, StreamReader};
-/// use mintage::{Engine, Store, block_on};
+/// use mintage::{Engine, Store};
 ///
 /// let engine = Engine::default();
 /// let component = Component::new(
@@ -38,7 +38,8 @@ use std::sync::Arc;
 ///         (core module $libc (memory (export "memory") 1))
 ///         (core instance $libc (instantiate $libc))
 ///         (type $bytes (stream u8))
-///         (core func $read (canon stream.read $bytes (memory (core memory $libc "memory"))))
+///         (core func $read (canon stream.read $bytes async
+///             (memory (core memory $libc "memory"))))
 ///         (core func $drop (canon stream.drop-readable $bytes))
 ///         (core module $m
 ///             (import "libc" "memory" (memory 1))
@@ -47,7 +48,7 @@ use std::sync::Arc;
 ///             (func (export "sum") (param $bytes i32) (result i32)
 ///                 (local $left i32)
 ///                 (local $sum i32)
-///                 ;; The low bits of the result say how the read has ended.
+///                 ;; All bytes are there. The low bits say how the read has ended.
 ///                 (local.set $left (i32.shr_u
 ///                     (call $read (local.get $bytes) (i32.const 0) (i32.const 100))
 ///                     (i32.const 4)))
@@ -62,14 +63,14 @@ use std::sync::Arc;
 ///         (core instance $i (instantiate $m
 ///             (with "libc" (instance $libc))
 ///             (with "" (instance (export "read" (func $read)) (export "drop" (func $drop))))))
-///         (func (export "sum") async (param "bytes" (stream u8)) (result u32)
+///         (func (export "sum") (param "bytes" $bytes) (result u32)
 ///             (canon lift (core func $i "sum"))))"#,
 /// )?;
 /// let mut store = Store::new(&engine, ());
 /// let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
 /// let sum = instance.get_typed_func::<(StreamReader<u8>,), (u32,)>(&mut store, "sum")?;
 /// let bytes = StreamReader::new(&mut store, vec![1, 2, 3])?;
-/// assert_eq!(block_on(sum.call_async(&mut store, (bytes,)))?, (6,));
+/// assert_eq!(sum.call(&mut store, (bytes,))?, (6,));
 /// # Ok(())
 /// # }
 /// # #[cfg(not(feature = "compiler"))]
