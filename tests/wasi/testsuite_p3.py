@@ -147,7 +147,7 @@ def main(checkout, part=""):
                 print(f"{program.stem} fails as expected: {reason}")
             continue
         wrong += 1
-        print(f"{program.stem} FAILS: {problem}" if problem else f"{program.stem} passes: unlist it")
+        print(f"{program.stem} {f'FAILS: {problem}' if problem else 'passes: unlist it'}")
     if not part and expected:
         print(f"{', '.join(expected)}: listed, and there is no such program")
         wrong += 1
