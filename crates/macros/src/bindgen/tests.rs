@@ -122,22 +122,6 @@ fn errors_name_file_and_line() {
 }
 
 #[test]
-fn what_is_not_supported_is_named() {
-    let unsupported = [
-        ("import f: func(x: future<u8>);", "`future`"),
-        ("import f: func() -> stream<u8>;", "`stream`"),
-    ];
-    for (item, part) in unsupported {
-        let input = format!("{{ inline: \"package a:b;\\nworld w {{\\n  {item}\\n}}\" }}");
-        let error = error(&input);
-        assert!(
-            error.contains("inline.wit:3") && error.contains(part),
-            "{error}"
-        );
-    }
-}
-
-#[test]
 fn code_can_be_text() {
     let inline = "{ stringify: true, inline: \"package a:b; world w { export f: func(); }\" }";
     let input = syn::parse_str::<Input>(inline).unwrap();
