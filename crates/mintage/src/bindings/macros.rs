@@ -190,6 +190,4 @@ pub use mintage_macros::flags;
 /// - `stringify: true`: the macro is the text of the code.
 /// - `crate: path` or `wasmtime_crate: path`: the path of this crate, where it is not a dependency
 ///   under any name.
-///
-/// Streams and futures are not supported yet. They are errors that name the file and line.
 pub use mintage_macros::bindgen;

@@ -110,6 +110,13 @@ pub(super) trait Consume<D: 'static>: Send {
 
     /// Returns the number of values that the host has written and that were not taken.
     fn written(&mut self) -> usize;
+
+    /// Returns whether there are values of the host, or the consumer has not finished with those
+    /// that it has taken.
+    fn is_busy(&mut self) -> bool;
+
+    /// Returns whether values of the host were taken since the last call.
+    fn has_taken(&mut self) -> bool;
 }
 
 /// The only implementation of [`Consume`].
@@ -117,6 +124,9 @@ struct Consuming<D: 'static, C: StreamConsumer<D>> {
     consumer: Pin<Box<C>>,
     /// Values that the host has written.
     input: VecDeque<Box<dyn WriteBuffer<C::Item>>>,
+    /// Whether the last poll, for values of the host, has returned [`Poll::Pending`].
+    is_pending: bool,
+    has_taken: bool,
     of: PhantomData<fn(D)>,
 }
 
@@ -130,6 +140,8 @@ where
     let side: Box<dyn Consume<D>> = Box::new(Consuming {
         consumer: Box::pin(consumer),
         input: VecDeque::new(),
+        is_pending: false,
+        has_taken: false,
         of: PhantomData,
     });
     Box::new(side)
@@ -147,13 +159,17 @@ where
         is_of_host: bool,
         finish: bool,
     ) -> Poll<Result<StreamResult>> {
+        let before = self.written();
         let input: Option<&mut dyn WriteBuffer<C::Item>> = match self.input.front_mut() {
             Some(input) if is_of_host => Some(&mut **input),
             _ => None,
         };
         let source = Source::new(id, input);
         let consumer = self.consumer.as_mut();
-        consumer.poll_consume(cx, store, source, finish)
+        let polled = consumer.poll_consume(cx, store, source, finish);
+        self.is_pending = is_of_host && polled.is_pending();
+        self.has_taken |= before != self.written();
+        polled
     }
 
     fn add(&mut self, values: Box<dyn Any + Send>) {
@@ -169,5 +185,13 @@ where
             .iter()
             .map(|values| values.remaining().len())
             .sum()
+    }
+
+    fn is_busy(&mut self) -> bool {
+        self.is_pending || self.written() > 0
+    }
+
+    fn has_taken(&mut self) -> bool {
+        std::mem::take(&mut self.has_taken)
     }
 }

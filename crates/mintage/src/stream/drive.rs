@@ -432,14 +432,12 @@ impl<T: 'static> Driven<'_, T> {
         for _ in 0..TURNS {
             let cx = &mut Context::from_waker(&self.waker);
             let store = StoreContextMut(&mut *self.store);
-            let before = consumer.written();
-            if before > 0 {
+            if consumer.is_busy() {
                 let polled = consumer.poll(cx, store, self.id, true, false);
-                let taken = before != consumer.written();
                 match polled {
                     Poll::Pending => return Ok(Flow::Host),
                     Poll::Ready(Ok(StreamResult::Dropped)) => return Ok(Flow::Ended),
-                    Poll::Ready(Ok(StreamResult::Completed)) if taken => {}
+                    Poll::Ready(Ok(StreamResult::Completed)) if consumer.has_taken() => {}
                     Poll::Ready(Ok(_)) => {
                         bail!("a stream's consumer is ready and has not taken values")
                     }

@@ -504,7 +504,20 @@ impl OpenDirectory {
     pub fn remove_directory(&self, path: &str) -> Result<()> {
         self.check(DirPerms::MUTATE)?;
         match walk::entry(&self.directory, path)? {
-            Place::Entry { parent, name, .. } => parent.remove_directory(&name),
+            Place::Entry {
+                parent,
+                name,
+                must_be_directory,
+            } => match parent.remove_directory(&name) {
+                // A path that ends in a slash leads through a link at its end.
+                Err(Errno::NotDirectory) if must_be_directory => {
+                    match walk::stat(&self.directory, path, true) {
+                        Err(Errno::NotPermitted) => Err(Errno::NotPermitted),
+                        _ => Err(Errno::NotDirectory),
+                    }
+                }
+                result => result,
+            },
             Place::Directory(_, Dots::One) => Err(Errno::Invalid),
             Place::Directory(_, Dots::Two) => Err(Errno::NotEmpty),
         }

@@ -4,8 +4,14 @@ use super::produce::{LINE, Line};
 use super::puppet::puppet;
 use super::{BLOCKED, Puppet, Queue, Sink, cancelled, completed, dropped};
 use mintage::component::{Component, Linker, Resource, ResourceType};
-use mintage::{Engine, FutureReader, Store, StreamReader, block_on};
+use mintage::{
+    Engine, FutureReader, Result, Source, Store, StoreContextMut, StreamConsumer, StreamReader,
+    StreamResult, block_on,
+};
 use std::any::{Any, TypeId};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 fn store() -> Store<()> {
     Store::new(&Engine::default(), ())
@@ -405,4 +411,48 @@ fn strings_get_their_place_by_the_realloc_of_the_read() {
     let values = ["hello", "world"].map(String::from);
     let reader = StreamReader::new(&mut store, values.to_vec()).unwrap();
     assert_eq!(read.call(&mut store, (reader,)).unwrap().0, "hello");
+}
+
+/// Takes two bytes at a time, and has finished with them when it is polled again.
+struct Slow {
+    taken: Arc<Mutex<Vec<u8>>>,
+    is_busy: bool,
+}
+
+impl StreamConsumer<()> for Slow {
+    type Item = u8;
+
+    fn poll_consume(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        store: StoreContextMut<'_, ()>,
+        mut source: Source<'_, u8>,
+        _: bool,
+    ) -> Poll<Result<StreamResult>> {
+        let this = self.get_mut();
+        if std::mem::take(&mut this.is_busy) {
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let mut bytes = Vec::with_capacity(2);
+        source.read(store, &mut bytes)?;
+        this.taken.lock().unwrap().extend(bytes);
+        this.is_busy = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+#[test]
+fn a_consumer_may_take_values_and_finish_with_them_later() {
+    let mut store = store();
+    let taken = Arc::<Mutex<Vec<u8>>>::default();
+    let reader = StreamReader::new(&mut store, vec![1, 2, 3, 4, 5]).unwrap();
+    let slow = Slow {
+        taken: taken.clone(),
+        is_busy: false,
+    };
+    reader.pipe(&mut store, slow).unwrap();
+    let run = store.run_concurrent(async |_| crate::concurrent::turns(20).await);
+    block_on(run).unwrap();
+    assert_eq!(*taken.lock().unwrap(), [1, 2, 3, 4, 5]);
 }
