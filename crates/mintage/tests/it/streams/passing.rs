@@ -271,19 +271,16 @@ impl<D: 'static> mintage::StreamProducer<D> for Named {
     type Buffer = mintage::VecBuffer<u8>;
 
     fn poll_produce<'a>(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-        _: mintage::StoreContextMut<'a, D>,
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: StoreContextMut<'a, D>,
         _: mintage::Destination<'a, u8, mintage::VecBuffer<u8>>,
         _: bool,
-    ) -> std::task::Poll<mintage::Result<mintage::StreamResult>> {
-        std::task::Poll::Pending
+    ) -> Poll<Result<StreamResult>> {
+        Poll::Pending
     }
 
-    fn try_into(
-        me: std::pin::Pin<Box<Self>>,
-        ty: TypeId,
-    ) -> Result<Box<dyn Any>, std::pin::Pin<Box<Self>>> {
+    fn try_into(me: Pin<Box<Self>>, ty: TypeId) -> Result<Box<dyn Any>, Pin<Box<Self>>> {
         match ty == TypeId::of::<Queue<u8>>() {
             true => Ok(Box::new(me.0.clone())),
             false => Err(me),
