@@ -335,9 +335,9 @@ const CASES: &[(Op, &str, Expect)] = &[
     (LinkTo, "up", Fails(&[Exist])),
     // Trailing slashes, which make the system follow a link.
     (Unlink, "up-dir/", Fails(&[NotDirectory])),
-    (Rmdir, "up-dir/", Fails(&[NotDirectory])),
-    (Rmdir, "absolute-dir/", Fails(&[NotDirectory])),
-    (Rmdir, "dots/", Fails(&[NotDirectory])),
+    (Rmdir, "up-dir/", DENIED),
+    (Rmdir, "absolute-dir/", DENIED),
+    (Rmdir, "dots/", DENIED),
     (ReadLink, "up-dir/", DENIED),
     (ReadLink, "absolute-dir/", DENIED),
     (StatNoFollow, "up-dir/", DENIED),
