@@ -85,7 +85,7 @@ fn standard_streams_pass_all_bytes() {
     }
 }
 
-/// What is there is passed on at once, though more may follow.
+/// Bytes are passed on at once, though more may follow.
 #[test]
 fn input_is_not_waited_for_longer_than_needed() {
     let sandbox = sandbox();

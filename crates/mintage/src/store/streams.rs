@@ -2,8 +2,8 @@
 //!
 //! Each has a side that writes and one that reads. A side is the host's (a producer or a consumer),
 //! or a guest's, whose other end the host then has in that guest's instance
-//! ([`HostEnd`]). What is done where both sides are ready is in the folder `stream`; here is what
-//! all stores need: names, and the end of sides.
+//! ([`HostEnd`]). The folder `stream` passes values where both sides are ready. This file names
+//! streams, and ends their sides.
 
 use super::tasks::HostTaskId;
 use super::{Exclusive, StoreInner};

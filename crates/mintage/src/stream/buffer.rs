@@ -14,14 +14,14 @@ pub trait WriteBuffer<T>: Send + Sync + 'static {
     ///
     /// # Panics
     ///
-    /// If there are not so many.
+    /// If `count` is larger than what is left.
     fn skip(&mut self, count: usize);
 
     /// Passes the first `count` values to `fun`, one after the other.
     ///
     /// # Panics
     ///
-    /// If there are not so many.
+    /// If `count` is larger than what is left.
     fn take(&mut self, count: usize, fun: &mut dyn FnMut(T));
 }
 
@@ -43,7 +43,7 @@ pub trait ReadBuffer<T>: Send + Sync + 'static {
     ///
     /// # Panics
     ///
-    /// If there are not so many, or there is no room for them.
+    /// If `count` is larger than the number of values, or than the room for them.
     fn move_from(&mut self, input: &mut dyn WriteBuffer<T>, count: usize);
 }
 

@@ -107,7 +107,7 @@ impl<D: 'static> DirectDestination<'_, D> {
     ///
     /// # Panics
     ///
-    /// If there are not so many.
+    /// If `count` is larger than what is left.
     pub fn mark_written(&mut self, count: usize) {
         if let Some(direct) = &mut self.direct {
             return direct.advance(count);

@@ -126,7 +126,7 @@ impl<D: 'static> DirectSource<'_, D> {
     ///
     /// # Panics
     ///
-    /// If there are not so many.
+    /// If `count` is larger than what is left.
     pub fn mark_read(&mut self, count: usize) {
         if let Some(input) = &mut self.source.input {
             return input.skip(count);

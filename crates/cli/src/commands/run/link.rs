@@ -6,7 +6,7 @@ use mintage::{Component, LinkError, Linker};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// What a component imports of WASI.
+/// The parts of WASI that a component imports.
 #[derive(Debug, Default)]
 pub(super) struct Imports {
     p1: bool,

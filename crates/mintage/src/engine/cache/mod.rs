@@ -80,7 +80,7 @@ struct Inner {
     error: Mutex<Option<Error>>,
 }
 
-/// What a [`Cache`] has.
+/// The contents of a [`Cache`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStats {
     /// The number of entries: of components.
