@@ -143,13 +143,30 @@ fn response(stream: &mut TcpStream) -> (u16, String) {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let status = text.split(' ').nth(1).and_then(|text| text.parse().ok());
-    let body = text
-        .split_once("\r\n\r\n")
-        .map(|(_, body)| body.to_string());
-    (
-        status.unwrap_or_else(|| panic!("not a response: {text:?}")),
-        body.unwrap_or_default(),
-    )
+    let status = status.unwrap_or_else(|| panic!("not a response: {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    // A body has a length if the guest has written all of it by the time the response is sent.
+    if head.contains("transfer-encoding: chunked") {
+        (status, joined(body))
+    } else {
+        (status, body.to_string())
+    }
+}
+
+/// A body that was sent in chunks.
+fn joined(mut chunks: &str) -> String {
+    let mut body = String::new();
+    loop {
+        let (size, rest) = chunks.split_once("\r\n").expect("a chunk's size");
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.push_str(&rest[..size]);
+        chunks = rest[size..]
+            .strip_prefix("\r\n")
+            .expect("the end of a chunk");
+    }
 }
 
 fn get(address: SocketAddr, target: &str) -> (u16, String) {
