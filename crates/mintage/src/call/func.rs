@@ -305,15 +305,18 @@ impl Func {
         params: &[Val],
         results: &mut [Val],
     ) -> Result<()> {
-        let store = store.as_context_mut();
-        let DynamicCall { abi, result } = self.check_dynamic(&store.0.opaque, params, results)?;
-        let called = self.call_raw_async(
-            store.0,
-            abi,
-            |cx, ty, target| lower_params(params, cx, ty, target),
-            |cx, _, source| lift_result(result, cx, source),
-        );
-        set_result(results, called.await?);
+        let store = store.as_context_mut().0;
+        let DynamicCall { abi, result } = self.check_dynamic(&store.opaque, params, results)?;
+        let lower = |cx: &mut LowerContext<'_>, ty, target: LowerTarget<'_>| {
+            lower_params(params, cx, ty, target)
+        };
+        let lift =
+            |cx: &mut LiftContext<'_>, _, source: LiftSource<'_>| lift_result(result, cx, source);
+        let value = match self.may_wait(store)? {
+            false => self.call_raw(store, abi, lower, lift)?,
+            true => Box::pin(self.call_raw_async(store, abi, lower, lift)).await?,
+        };
+        set_result(results, value);
         Ok(())
     }
 
@@ -380,6 +383,19 @@ fn needs_call_async() -> &'static str {
 }
 
 impl Func {
+    /// Returns whether a call may wait. One that does not is made by `call_raw`, and the future of
+    /// one that does is boxed: all of a future is moved into the one that awaits it, which would
+    /// cost a call that does not wait more than the call itself.
+    #[inline]
+    fn may_wait<T: 'static>(&self, store: &StoreInner<T>) -> Result<bool> {
+        let instance = self.instance(&store.opaque)?;
+        let FuncCallee::Lift(callee) = self.callee.get() else {
+            return Ok(true);
+        };
+        let resolved = instance.component.lift(callee);
+        Ok(resolved.is_task || store.may_suspend(instance.runtime.imports(), resolved.calls))
+    }
+
     /// Calls the function as `call_raw` does. Host functions may wait.
     pub(super) async fn call_raw_async<T: Send + 'static, R>(
         &self,
@@ -609,6 +625,12 @@ where
     Params: ComponentNamedList + Lower,
     Return: ComponentNamedList + Lift,
 {
+    /// The layout of parameters and results.
+    pub(super) const ABI: CallAbi = CallAbi {
+        params: Params::ABI,
+        results: Return::ABI,
+    };
+
     /// Makes a typed function without checking the type of `func`.
     ///
     /// If the type does not match, calls pass wrong values or panic.
@@ -636,17 +658,7 @@ where
     /// As [`Func::call`].
     #[inline]
     pub fn call(&self, mut store: impl AsContextMut, params: Params) -> Result<Return> {
-        self.func.call_raw(
-            store.as_context_mut().0,
-            const {
-                CallAbi {
-                    params: Params::ABI,
-                    results: Return::ABI,
-                }
-            },
-            |cx, ty, target| target.lower(cx, ty, &params),
-            |cx, ty, source| source.lift(cx, ty),
-        )
+        self.call_in(store.as_context_mut().0, &params)
     }
 
     /// Calls the function as [`Func::call_async`] does.
@@ -666,17 +678,26 @@ where
     where
         Return: 'static,
     {
-        let called = self.func.call_raw_async(
-            store.as_context_mut().0,
-            const {
-                CallAbi {
-                    params: Params::ABI,
-                    results: Return::ABI,
-                }
-            },
+        let (func, store) = (self.func, store.as_context_mut().0);
+        if !func.may_wait(store)? {
+            return self.call_in(store, &params);
+        }
+        let called = func.call_raw_async(
+            store,
+            Self::ABI,
             |cx, ty, target| target.lower(cx, ty, &params),
             |cx, ty, source| source.lift(cx, ty),
         );
-        called.await
+        Box::pin(called).await
+    }
+
+    #[inline]
+    fn call_in<T: 'static>(&self, store: &mut StoreInner<T>, params: &Params) -> Result<Return> {
+        self.func.call_raw(
+            store,
+            Self::ABI,
+            |cx, ty, target| target.lower(cx, ty, params),
+            |cx, ty, source| source.lift(cx, ty),
+        )
     }
 }

@@ -147,12 +147,7 @@ where
     ) -> Result<TypedFuncCallConcurrent<T, Params, Return>> {
         let call = self.func().start(
             store.as_context_mut().0,
-            const {
-                CallAbi {
-                    params: Params::ABI,
-                    results: Return::ABI,
-                }
-            },
+            Self::ABI,
             move |cx, ty, target| target.lower(cx, ty, &params),
             |cx, ty, source| source.lift(cx, ty),
         )?;
