@@ -56,6 +56,11 @@ impl<H: Host> Lab<H> {
         })
     }
 
+    /// Writes an artifact to a file that lives as long as this.
+    pub fn write(&self, name: &str, artifact: &[u8]) -> Result<ArtifactFile> {
+        ArtifactFile::write(&self.folder, name, artifact)
+    }
+
     /// Returns the artifact of a guest, which is compiled on first use.
     pub fn artifact(&self, guest: Guest) -> Result<Rc<ArtifactFile>> {
         if let Some(artifact) = self.artifacts.borrow().get(&guest) {
@@ -65,11 +70,7 @@ impl<H: Host> Lab<H> {
             .host
             .precompile(&guest.wasm()?)
             .with_context(|| format!("cannot compile {}", guest.file_name()))?;
-        let artifact = Rc::new(ArtifactFile::write(
-            &self.folder,
-            &guest.file_name(),
-            &bytes,
-        )?);
+        let artifact = Rc::new(self.write(&guest.file_name(), &bytes)?);
         self.artifacts.borrow_mut().insert(guest, artifact.clone());
         Ok(artifact)
     }

@@ -11,6 +11,25 @@ pub struct Memory {
     pub resident: u64,
 }
 
+/// Returns the bytes of memory that hold anything of this process: each page once, however often it
+/// is mapped. Files in memory count whole, those of other processes, too.
+pub fn held() -> Result<u64> {
+    let read = |path: &str, names: &[&str]| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+        let sum = names.iter().map(|name| kilobytes(&text, name)).sum();
+        Option::<u64>::with_context(sum, || format!("{path} lacks one of {names:?}"))
+    };
+    let mapped = read("/proc/self/smaps_rollup", &["Pss_Anon:", "Pss_File:"])?;
+    Ok(mapped + read("/proc/meminfo", &["Shmem:"])?)
+}
+
+/// Returns the bytes that the line `name` tells.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 impl Memory {
     /// Reads the current memory use.
     pub fn now() -> Result<Self> {
@@ -22,14 +41,9 @@ impl Memory {
     }
 
     fn parse(status: &str) -> Option<Self> {
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-            Some(kibibytes * 1024)
-        };
         Some(Self {
-            address_space: field("VmSize:")?,
-            resident: field("VmRSS:")?,
+            address_space: kilobytes(status, "VmSize:")?,
+            resident: kilobytes(status, "VmRSS:")?,
         })
     }
 }

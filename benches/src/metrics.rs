@@ -9,7 +9,7 @@ use crate::contender::{Calls, Contender, Host, Mode, poll_until_ready};
 use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES, TASKS, WAIT};
 use crate::kernels::{KERNELS, Kernel};
 use crate::lab::Lab;
-use crate::memory::Memory;
+use crate::memory::{self, Memory};
 use anyhow::{Result, anyhow, bail, ensure};
 use std::fmt::Debug;
 use std::hint::black_box;
@@ -171,6 +171,16 @@ fn code<C: Contender>() -> Vec<Metric<C>> {
             ..row(group, "compile, only the data are new", compile_again)
         },
         size(group, "artifact size", artifact_size),
+        size(
+            group,
+            "held, 10 JavaScript components from files, each",
+            |lab| held(lab, true),
+        ),
+        size(
+            group,
+            "held, 10 JavaScript components compiled, each",
+            |lab| held(lab, false),
+        ),
         row(group, "load", load),
         row(group, "load + link + instantiate + greet", cold_start),
     ]
@@ -351,19 +361,61 @@ fn compile<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     })
 }
 
-/// Compiles the JavaScript guest with another text in it, after the first one.
-fn compile_again<C: Contender>(_: &Lab<C>) -> Result<Probe<'_>> {
+/// Returns the JavaScript guest with another text in its data.
+fn with_text(text: &[u8; 7]) -> Result<Vec<u8>> {
     let mut wasm = Guest::Greet.wasm()?;
-    let host = C::with_functions()?;
-    host.compile(&wasm)?;
-    let (old, new) = (b"Hello, ", b"Hallo, ");
+    let old = b"Hello, ";
     let places = wasm.windows(old.len()).enumerate();
-    let places = places.filter_map(|(place, text)| (text == old).then_some(place));
+    let places = places.filter_map(|(place, found)| (found == old).then_some(place));
     let places: Vec<_> = places.collect();
     ensure!(!places.is_empty(), "the JavaScript guest has another text");
     for place in places {
-        wasm[place..place + new.len()].copy_from_slice(new);
+        wasm[place..place + text.len()].copy_from_slice(text);
     }
+    Ok(wasm)
+}
+
+/// Measures the memory of components that differ in their data, each with an instance that has
+/// handled one call. They are loaded from files, or stay as they were compiled.
+fn held<C: Contender>(lab: &Lab<C>, from_files: bool) -> Result<Probe<'_>> {
+    const COMPONENTS: u64 = 10;
+    let host = C::with_functions()?;
+    let compile = |number| {
+        host.compile(&with_text(
+            format!("Hell{number}, ").as_bytes().try_into()?,
+        )?)
+    };
+    // What the compiler takes itself does not count.
+    drop(compile(0)?);
+    let mut artifacts = Vec::new();
+    if from_files {
+        for number in 0..COMPONENTS {
+            let artifact = C::serialize(&compile(number)?)?;
+            artifacts.push(lab.write(&format!("greet-{number}"), &artifact)?);
+        }
+    }
+    let before = memory::held()?;
+    let mut lives = Vec::new();
+    for number in 0..COMPONENTS {
+        let mut live = match artifacts.get(number as usize) {
+            Some(artifact) => host.instantiate(&host.link(&host.load(artifact)?)?)?,
+            None => host.instantiate(&host.link(&compile(number)?)?)?,
+        };
+        let greet = <C as Calls<(&'static str,), (String,)>>::func(&mut live, "greet")?;
+        let (greeting,) = C::call(&mut live, &greet, (NAME,))?;
+        expect(greeting, format!("Hell{number}, world!"))?;
+        lives.push(live);
+    }
+    let taken = memory::held()?.saturating_sub(before);
+    drop(lives);
+    Ok(Probe::Size(taken / COMPONENTS))
+}
+
+/// Compiles the JavaScript guest with another text in it, after the first one.
+fn compile_again<C: Contender>(_: &Lab<C>) -> Result<Probe<'_>> {
+    let host = C::with_functions()?;
+    host.compile(&Guest::Greet.wasm()?)?;
+    let wasm = with_text(b"Hallo, ")?;
     each(move || {
         let start = Instant::now();
         let component = host.compile(&wasm)?;

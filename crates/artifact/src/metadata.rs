@@ -1,5 +1,6 @@
 //! [`Metadata`]: the part of an artifact that is decoded at load, and its comparison with the host.
 
+use crate::chunks::ChunkHash;
 use crate::image::MAX_RUNS;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::ComponentInterface;
@@ -48,6 +49,8 @@ pub struct Metadata {
     /// The file ranges of the element segments that code can use at run time: aligned 8-byte words,
     /// as in tables.
     pub elems: IndexVec<ElemId, Range<u64>>,
+    /// The hash of each chunk of the text; none if the text is small.
+    pub text_chunks: Vec<ChunkHash>,
     /// The layout of the objects of each type. The types of exceptions, one for each tag, come
     /// last.
     pub objects: IndexVec<ObjectTypeId, ObjectLayout>,

@@ -1,5 +1,6 @@
 //! Reading an artifact in place.
 
+use crate::chunks::TEXT_CHUNK;
 use crate::elf::{Sections, file_machine, machine};
 use crate::format::{FIRST_PAGE, Header, Section, check_hash};
 use crate::table::names::Names;
@@ -75,6 +76,12 @@ impl<B: AsRef<[u8]>> Artifact<B> {
             file_machine(file) == Some(machine(&metadata.target.triple)?),
             "the artifact's ELF header names another machine than {}",
             metadata.target.triple
+        );
+        ensure!(
+            metadata.text_chunks.is_empty()
+                || metadata.text_chunks.len() == text.div_ceil(TEXT_CHUNK),
+            "the artifact has {} hashes for {text} bytes of machine code",
+            metadata.text_chunks.len()
         );
         let range = |section| {
             let range = sections.range(section);

@@ -1,5 +1,6 @@
 //! Writing an artifact.
 
+use crate::chunks;
 use crate::elf;
 use crate::format::{FIRST_PAGE, Header, Section};
 use crate::image::{Piece, Plan};
@@ -37,7 +38,8 @@ pub struct Function<'a> {
 
 /// The contents of an artifact.
 pub struct Contents<'a> {
-    /// The metadata. [`write()`] replaces its file ranges (`image`, `patches`, `data`, `elems`).
+    /// The metadata. [`write()`] replaces its file ranges (`image`, `patches`, `data`, `elems`)
+    /// and `text_chunks`.
     pub metadata: Metadata,
     /// The linked machine code.
     pub text: &'a [u8],
@@ -82,6 +84,7 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
 
     metadata.image = file.image(&plan);
     file.table(Section::Text, contents.text);
+    metadata.text_chunks = chunks::hashes(contents.text);
     file.section(Section::Segments);
     // Element segments come first: their words are aligned.
     metadata.elems = contents

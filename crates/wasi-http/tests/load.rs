@@ -133,7 +133,11 @@ fn nothing_grows_under_mixed_load() {
     let time_out = Duration::from_millis(200);
     let observer = Arc::new(Forgetful);
     let servers = Arc::new(Servers {
-        serving: serve_with(|_| {}, |service| service.observer(observer.clone())),
+        // A client that comes to its connection late, on a busy machine, finds it open.
+        serving: serve_with(
+            |config| _ = config.idle_timeout(Duration::from_secs(600)),
+            |service| service.observer(observer.clone()),
+        ),
         hasty: serve_with(
             |_| {},
             |service| service.timeout(Some(time_out)).observer(observer.clone()),

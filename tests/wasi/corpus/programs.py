@@ -330,6 +330,21 @@ MARKDOWN = [
          stdout=lambda content: content.count(b"<blockquote>") == 20_000),
 ]
 
+WASM_TOOLS = [
+    Case("text", ["print", "-"], stdin=b'(module (func (export "f") (result i32) i32.const 7))',
+         stdout='(module\n  (type (;0;) (func (result i32)))\n  (export "f" (func 0))\n'
+                "  (func (;0;) (type 0) (result i32)\n    i32.const 7\n  )\n)\n"),
+    Case("parse", ["parse", "/work/m.wat", "-o", "/work/m.wasm"], before={"m.wat": "(module)"},
+         stdout="", after={"m.wat": "(module)", "m.wasm": b"\0asm\1\0\0\0"}),
+    Case("wit", ["component", "wit", "/work/wit"],
+         before={"wit/a.wit": "package a:b; interface i { f: func() -> list<u8>; }"},
+         stdout="/// RUN: component wit\npackage a:b;\n\ninterface i {\n"
+                "  f: func() -> list<u8>;\n}\n"),
+    Case("invalid", ["validate", "-"], stdin=b"(module (func i32.const 7))", code=1, stdout="",
+         stderr="type mismatch"),
+    Case("missing", ["validate", "/work/none"], code=1, stdout="", stderr="/work/none"),
+]
+
 SYSTEM = [
     Case("all", ["3", "end"], env={"NAME": "value", "EMPTY": ""}, code=3,
          after={"a": None, "a/file": "01xy45", "a/escape": Link("../../outside")}),
@@ -478,6 +493,8 @@ PROGRAMS = [
     Program("duktape", c("duktape_run.c", "ducc-sys", ("duktape.c",), SETJMP_FLAGS, ("-lsetjmp",)),
             ALL, DUKTAPE),
     Program("markdown", crate("pulldown-cmark", "0.13.6", "pulldown-cmark"), ALL, MARKDOWN),
+    Program("wasm-tools", crate("wasm-tools", "1.263.0", "wasm-tools", "--no-default-features",
+                                "--features=parse,print,validate,component"), ALL, WASM_TOOLS),
     Program("system", c("system.c"), ALL, SYSTEM),
     Program("std", rust("std.rs"), ALL, STD),
     *GO,

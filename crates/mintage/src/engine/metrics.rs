@@ -38,6 +38,9 @@ pub struct EngineMetrics {
     /// [`PoolConfig::total_keep_resident`](crate::PoolConfig::total_keep_resident) limits this
     /// number. It does not include pages that live instances have touched since.
     pub resident_bytes: usize,
+    /// Bytes of machine code that components share with others, which have the same code. Without
+    /// sharing, each would have them in memory or in a file of its own.
+    pub shared_code_bytes: usize,
 }
 
 impl Engine {
@@ -79,6 +82,7 @@ impl Engine {
             address_space: pool.address_space,
             mappings: pool.mappings,
             resident_bytes: pool.resident,
+            shared_code_bytes: pool.shared_text,
         }
     }
 }

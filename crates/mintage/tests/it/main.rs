@@ -43,6 +43,7 @@ mod reflection;
 mod replace;
 mod resources;
 mod settings;
+mod shared_code;
 mod smoke;
 mod snapshots;
 mod stacks;

@@ -2,9 +2,11 @@
 
 mod callees;
 mod debug_info;
+mod shared;
 
 pub use callees::Callee;
 pub use debug_info::DebugInfo;
+pub(crate) use shared::SharedTexts;
 
 use crate::arch;
 use crate::component::handles::{Handles, KeptHandles};
@@ -14,12 +16,13 @@ use crate::sys::mmap::{self, FileMapping};
 use crate::sys::{self, signals};
 use anyhow::{Context, Result, ensure};
 use callees::{Callees, Text};
-use mintage_artifact::{Artifact, Check, Metadata, PAGE};
+use mintage_artifact::{Artifact, Check, Metadata, PAGE, TEXT_CHUNK};
 use mintage_environ::component::{ComponentInterface, CoreCallee};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
     ArtifactFault, ErrorKind, FuncKey, ObjectTypeId, Printable, SigId, Target, Tunables, artifact,
 };
+use shared::SharedText;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +40,8 @@ pub struct LoadCheck {
 /// A component's machine code and image, mapped once and shared by all its instances.
 pub struct Code {
     artifact: Arc<Artifact<FileMapping>>,
+    /// The parts of the text that are not in the artifact's own file.
+    shared: Option<Arc<SharedText>>,
     text: Text,
     callees: Callees,
     data_segments: DataSegments,
@@ -106,7 +111,7 @@ impl Code {
         // SAFETY: as the caller promises.
         let mapping = unsafe { FileMapping::open(path)? };
         // SAFETY: as the caller promises.
-        unsafe { Self::publish(mapping, check, pool) }
+        unsafe { Self::publish(mapping, None, check, pool) }
             .with_context(|| format!("cannot load the artifact {}", path.display()))
     }
 
@@ -121,8 +126,8 @@ impl Code {
     ///
     /// # Safety
     ///
-    /// If `accept` returns true for the bytes, this project's compiler made them. No one changes
-    /// the file while the result lives.
+    /// If `accept` returns true for the bytes, this project's compiler made them. No one ever
+    /// changes the file, but it may be removed.
     pub unsafe fn open_if(
         file: File,
         len: usize,
@@ -137,7 +142,7 @@ impl Code {
             artifact!(Damaged, "the artifact is not accepted")
         );
         // SAFETY: as the caller promises.
-        unsafe { Self::publish(mapping, check, pool) }
+        unsafe { Self::publish(mapping, None, check, pool) }
     }
 
     /// Maps a copy of the artifact in `bytes`. Its instances get their slabs from `pool`.
@@ -158,19 +163,45 @@ impl Code {
             !bytes.is_empty(),
             artifact!(NotAnArtifact, "the artifact is empty")
         );
-        let mapping = FileMapping::of_parts(bytes.len(), &[(0, bytes)], pool.config().memfd)
-            .context("cannot make a copy of the artifact")?;
         // SAFETY: as the caller promises.
-        unsafe { Self::publish(mapping, check, pool) }.context("cannot load the artifact")
+        unsafe { Self::publish_copy(bytes, check, pool) }.context("cannot load the artifact")
+    }
+
+    /// # Safety
+    ///
+    /// As [`Code::from_bytes`].
+    unsafe fn publish_copy(bytes: &[u8], check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
+        let shared = match bytes.len() < TEXT_CHUNK {
+            true => None,
+            false => {
+                let artifact = Artifact::parse(bytes, Check::Metadata)?;
+                find_shared(&artifact, pool, false).map(|shared| (shared, artifact.text_range()))
+            }
+        };
+        let parts = match &shared {
+            Some((shared, text)) => shared.others(bytes, text),
+            None => vec![(0, bytes)],
+        };
+        let mapping = FileMapping::of_parts(bytes.len(), &parts, pool.config().memfd)
+            .context("cannot make a copy of the artifact")?;
+        if let Some((shared, text)) = &shared {
+            // SAFETY: no one has read the new mapping.
+            unsafe { shared.map(&mapping, text)? };
+        }
+        let shared = shared.map(|(shared, _)| shared);
+        // SAFETY: as the caller promises.
+        unsafe { Self::publish(mapping, shared, check, pool) }
     }
 
     /// Checks the artifact, makes its text executable, and resolves the keys that the host needs.
+    /// `shared` has what the mapping shares already.
     ///
     /// # Safety
     ///
     /// The mapping holds an artifact that this project's compiler made.
     pub(crate) unsafe fn publish(
         mapping: FileMapping,
+        shared: Option<Arc<SharedText>>,
         check: &LoadCheck,
         pool: &Arc<Pool>,
     ) -> Result<Arc<Code>> {
@@ -190,6 +221,22 @@ impl Code {
         signals::install()?;
 
         let range = artifact.text_range();
+        let shared = match shared {
+            Some(shared) => Some(shared),
+            None => {
+                let may_change = !artifact.owner().is_immutable();
+                let shared = find_shared(&artifact, pool, may_change);
+                if let Some(shared) = &shared {
+                    // SAFETY: no one else has the artifact yet. Its bytes are what its hashes say,
+                    // since this project's compiler made it.
+                    unsafe { shared.map(artifact.owner(), &range)? };
+                }
+                shared
+            }
+        };
+        if shared.is_some() && artifact.owner().is_immutable() {
+            pool.texts().offer(&artifact);
+        }
         artifact
             .owner()
             .make_executable(range.clone())
@@ -199,6 +246,7 @@ impl Code {
         let data_segments = DataSegments::resolve(&artifact).map_err(damaged)?;
         Ok(Arc::new(Code {
             artifact,
+            shared,
             text,
             callees,
             data_segments,
@@ -369,6 +417,7 @@ impl Code {
     pub(crate) fn with_image(&self, image: Image, handles: Option<KeptHandles>) -> Arc<Code> {
         Arc::new(Code {
             artifact: self.artifact.clone(),
+            shared: self.shared.clone(),
             text: self.text,
             callees: self.callees.clone(),
             data_segments: DataSegments(self.data_segments.0.clone()),
@@ -409,6 +458,17 @@ impl Drop for Code {
         // The host may change the artifact's file as soon as this is gone.
         self.shelf.finish();
     }
+}
+
+/// Returns what an artifact shares with other components, if it is large enough and the host wants
+/// that. `is_own` is as in [`SharedTexts::find`].
+fn find_shared<B: AsRef<[u8]>>(
+    artifact: &Artifact<B>,
+    pool: &Pool,
+    is_own: bool,
+) -> Option<Arc<SharedText>> {
+    let may_share = pool.config().share_code && !artifact.metadata().text_chunks.is_empty();
+    may_share.then(|| Arc::new(pool.texts().find(artifact, is_own)))
 }
 
 /// Returns the settings that the artifact in `bytes` was compiled with.

@@ -15,6 +15,7 @@ pub struct PoolConfig {
     pub(crate) pagemap_scan: bool,
     pub(crate) page_fault_count: bool,
     pub(crate) memfd: bool,
+    pub(crate) share_code: bool,
     pub(crate) keep_started: bool,
     pub(crate) total_stacks: usize,
 }
@@ -36,6 +37,7 @@ impl Default for PoolConfig {
             pagemap_scan: true,
             page_fault_count: true,
             memfd: true,
+            share_code: true,
             keep_started: true,
             total_stacks: 10_000,
         }
@@ -147,6 +149,15 @@ impl PoolConfig {
     /// that uses them.
     pub fn page_fault_count(&mut self, enable: bool) -> &mut Self {
         self.page_fault_count = enable;
+        self
+    }
+
+    /// Sets whether components that have the same machine code, or parts of it, map it from one
+    /// file; default: yes. An instance can find out by the time of an access whether other
+    /// components run such code at that moment. Without sharing, each component has its code in
+    /// memory.
+    pub fn share_code(&mut self, enable: bool) -> &mut Self {
+        self.share_code = enable;
         self
     }
 

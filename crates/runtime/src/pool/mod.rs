@@ -26,6 +26,7 @@ pub use config::PoolConfig;
 pub use pooled::{PooledSlab, Written};
 pub use shelf::Shelf;
 
+use crate::code::SharedTexts;
 use crate::slab::ResetOptions;
 use crate::sys::mappings::{self, SlabMappings};
 use crate::sys::pagemap::Pagemap;
@@ -57,6 +58,7 @@ pub struct Pool {
     /// recent.
     clock: AtomicU64,
     cleaner: cleaner::CleanerCell,
+    texts: SharedTexts,
 }
 
 /// Current numbers of a pool, and totals since its creation.
@@ -80,6 +82,8 @@ pub struct PoolMetrics {
     pub mappings: usize,
     /// Bytes that slabs kept in memory at their last reset, page tables included.
     pub resident: usize,
+    /// Bytes of machine code that components share with others.
+    pub shared_text: usize,
 }
 
 impl Pool {
@@ -92,11 +96,17 @@ impl Pool {
             resident: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
             cleaner: cleaner::CleanerCell::default(),
+            texts: SharedTexts::default(),
         })
     }
 
     pub(crate) fn config(&self) -> &PoolConfig {
         &self.config
+    }
+
+    /// Returns the machine code that the components share.
+    pub(crate) fn texts(&self) -> &SharedTexts {
+        &self.texts
     }
 
     /// Returns the system's means to tell which pages were written, unless it has none or they are
@@ -167,6 +177,7 @@ impl Pool {
             address_space: counts.slabs.address_space,
             mappings: counts.slabs.mappings,
             resident: self.resident.load(Ordering::Relaxed),
+            shared_text: self.texts.bytes(),
         }
     }
 

@@ -129,7 +129,7 @@ impl ServiceMetrics {
     }
 }
 
-fn engine_lines(engine: &EngineMetrics) -> [Line; 9] {
+fn engine_lines(engine: &EngineMetrics) -> [Line; 10] {
     [
         Line {
             name: "instances_live",
@@ -165,6 +165,11 @@ fn engine_lines(engine: &EngineMetrics) -> [Line; 9] {
             name: "resident_bytes",
             help: "Bytes that slots kept in memory at their last reset.",
             value: engine.resident_bytes as u64,
+        },
+        Line {
+            name: "shared_code_bytes",
+            help: "Bytes of machine code that components share with others.",
+            value: engine.shared_code_bytes as u64,
         },
         Line {
             name: "address_space_bytes",

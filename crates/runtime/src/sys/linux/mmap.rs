@@ -65,6 +65,8 @@ pub struct FileMapping {
     region: Region,
     /// The file behind the mapping; `None` if the bytes are a copy in anonymous memory.
     file: Option<OwnedFd>,
+    /// Whether the file never changes, even when the mapping is gone.
+    is_immutable: bool,
 }
 
 /// Returns whether the process may write a file of `len` bytes. Beyond its limit the process gets a
@@ -94,7 +96,7 @@ impl FileMapping {
             artifact!(NotAnArtifact, "the artifact {} is empty", path.display())
         );
         // SAFETY: as the caller promises.
-        unsafe { Self::map(file.into(), usize::try_from(len)?) }.with_context(what)
+        unsafe { Self::map(file.into(), usize::try_from(len)?, false) }.with_context(what)
     }
 
     /// Maps the first `len` bytes of `file`.
@@ -105,14 +107,14 @@ impl FileMapping {
     ///
     /// # Safety
     ///
-    /// No one changes the file while the mapping lives.
+    /// No one ever changes the file.
     pub unsafe fn of_file(file: File, len: usize) -> io::Result<FileMapping> {
         // Access to pages after the end of a file is a signal.
         if file.metadata()?.len() < len as u64 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         // SAFETY: as the caller promises.
-        unsafe { Self::map(file.into(), len) }
+        unsafe { Self::map(file.into(), len, true) }
     }
 
     /// Maps `len` bytes, which is not 0, that hold the given parts at their offsets and zeros
@@ -134,7 +136,7 @@ impl FileMapping {
             && let Ok(file) = Self::sealed_file(len, parts)
         {
             // SAFETY: the file is sealed against writing.
-            return unsafe { Self::map(file, len) }.context("cannot map a file in memory");
+            return unsafe { Self::map(file, len, true) }.context("cannot map a file in memory");
         }
         Self::anonymous_copy(len, parts)
             .with_context(|| format!("cannot get {len} bytes of memory"))
@@ -178,13 +180,17 @@ impl FileMapping {
         }
         // SAFETY: the region is our own, and is not written from here on.
         unsafe { rustix::mm::mprotect(base, len, MprotectFlags::READ)? };
-        Ok(FileMapping { region, file: None })
+        Ok(FileMapping {
+            region,
+            file: None,
+            is_immutable: true,
+        })
     }
 
     /// # Safety
     ///
-    /// No one changes the file while the mapping lives.
-    unsafe fn map(file: OwnedFd, len: usize) -> io::Result<FileMapping> {
+    /// No one changes the file while the mapping lives, and no one ever if `is_immutable`.
+    unsafe fn map(file: OwnedFd, len: usize, is_immutable: bool) -> io::Result<FileMapping> {
         // SAFETY: a new mapping at an address that the system chooses touches nothing that exists.
         let base = unsafe {
             rustix::mm::mmap(
@@ -199,7 +205,44 @@ impl FileMapping {
         Ok(FileMapping {
             region: Region::from_mmap(base, len),
             file: Some(file),
+            is_immutable,
         })
+    }
+
+    /// Maps bytes of the file behind `source` in place of those at `range`. Both start at a page
+    /// boundary, and what follows on the last page is replaced, too.
+    ///
+    /// # Errors
+    ///
+    /// If the range leaves the mapping, there is no such file, or the system refuses. Then the
+    /// bytes at `range` may be inaccessible.
+    ///
+    /// # Safety
+    ///
+    /// No one reads the bytes during the call. `source` has the same bytes, or no one has read these.
+    pub unsafe fn replace(
+        &self,
+        range: Range<usize>,
+        source: &FileMapping,
+        offset: usize,
+    ) -> io::Result<()> {
+        let at = self.region.at(range.start, range.len())?;
+        source.region.at(offset, range.len())?;
+        let file = source.file.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: the pages are of this region. No one reads them meanwhile, and who reads them
+        // later finds the bytes that were there, as the caller promises. The file does not change as
+        // long as `source` lives, and a private mapping of it keeps a sealed file as it is.
+        unsafe {
+            rustix::mm::mmap(
+                at,
+                range.len(),
+                ProtFlags::READ,
+                MapFlags::PRIVATE | MapFlags::FIXED,
+                file,
+                offset as u64,
+            )?
+        };
+        Ok(())
     }
 
     /// Makes the pages of `range`, which starts at a page boundary, executable besides readable.
@@ -214,6 +257,12 @@ impl FileMapping {
             rustix::mm::mprotect(at, range.len(), MprotectFlags::READ | MprotectFlags::EXEC)?
         };
         Ok(())
+    }
+
+    /// Returns whether there is a file behind the mapping that never changes, even when the mapping
+    /// is gone.
+    pub fn is_immutable(&self) -> bool {
+        self.is_immutable && self.has_file()
     }
 
     /// Returns whether there is a file behind the mapping. If so, [`Reservation::map_file`] can map
