@@ -32,18 +32,22 @@ mod settings;
 mod signals;
 mod values;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 use settings::in_terms_of_options;
 use std::io::{self, Write};
+use std::iter;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// The width of help on a wide terminal.
+const WIDTH: usize = 100;
 
 /// Runs WebAssembly programs, and compiles them ahead of time.
 #[derive(Parser)]
 #[command(
     version,
-    max_term_width = 100,
+    max_term_width = WIDTH,
     args_conflicts_with_subcommands = true,
     override_usage = "mintage [OPTIONS] APP [ARGS]...\n       mintage COMMAND ...",
     after_help = "Without a command, `run` is meant: `mintage --dir . app.wasm --verbose` runs \
@@ -103,9 +107,25 @@ const TIMED_OUT: u8 = 124;
 /// aborted.
 const TRAPPED: u8 = 134;
 
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = match cli.command {
+/// Returns the arguments of `run`, if the first one is this word. They are parsed without the other
+/// commands: to build the options of all takes a good part of the time of a small program.
+fn run_by_name() -> Option<commands::run::Args> {
+    let mut args = std::env::args_os().skip(1).peekable();
+    args.next_if(|name| name == "run")?;
+    let name = std::ffi::OsString::from("mintage run");
+    let command = clap::Command::new("run")
+        .bin_name("mintage run")
+        .max_term_width(WIDTH);
+    let mut command = commands::run::Args::augment_args(command);
+    let parsed = command
+        .try_get_matches_from_mut(iter::once(name).chain(args))
+        .unwrap_or_else(|error| error.exit());
+    let args = commands::run::Args::from_arg_matches(&parsed);
+    Some(args.unwrap_or_else(|error| error.format(&mut command).exit()))
+}
+
+fn execute(cli: Cli) -> mintage::Result<()> {
+    match cli.command {
         None => {
             let app = cli.run.app().to_owned();
             cli.run.execute().map_err(|error| explain_name(error, &app))
@@ -118,6 +138,13 @@ fn main() -> ExitCode {
         Some(Command::Wast(args)) => args.execute(),
         Some(Command::Cache(args)) => args.execute(),
         Some(Command::Completions(args)) => args.execute(),
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match run_by_name() {
+        Some(args) => args.execute(),
+        None => execute(Cli::parse()),
     };
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
