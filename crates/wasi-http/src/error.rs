@@ -234,13 +234,13 @@ impl Error {
     /// Returns a second error that is the same to a guest.
     pub(crate) fn copy(&self) -> Error {
         use p2::bindings::http::types::ErrorCode;
-        use p2::error::{connect_code, dns_error, hyper_code, tls_code};
+        use p2::error::{connect_code, hyper_code, tls_code};
         let code = ErrorCode::of(self).unwrap_or_else(|library| match library {
             Library::Hyper(error) => hyper_code(error, ErrorCode::HttpResponseIncomplete),
             Library::Connect(error) => connect_code(error),
             Library::Tls(error) => tls_code(error),
             #[cfg(feature = "default-send-request")]
-            Library::Name(error) => dns_error(error.to_string()),
+            Library::Name(error) => p2::error::dns_error(error.to_string()),
         });
         code.into()
     }

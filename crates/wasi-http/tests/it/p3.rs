@@ -63,7 +63,9 @@ where
         let mut response = accessor.with(|store| response.into_http(store, sent))?;
         if leaves {
             response.body_mut().frame().await.unwrap().unwrap();
-            *response.body_mut() = Full::default().map_err(|never| match never {}).boxed_unsync();
+            *response.body_mut() = Full::default()
+                .map_err(|never| match never {})
+                .boxed_unsync();
         }
         let answer = collect(response).await;
         poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
@@ -88,7 +90,11 @@ async fn a_guest_learns_how_its_response_was_sent() {
     ] {
         let (answer, _, printed) = handle(Host::new(), get(target), sent()).await;
         let error = answer.unwrap().body.unwrap_err();
-        assert_eq!(printed, format!("sent: Err(ErrorCode::{code})\n"), "{error}");
+        assert_eq!(
+            printed,
+            format!("sent: Err(ErrorCode::{code})\n"),
+            "{error}"
+        );
     }
     let (answer, _, printed) = handle(Host::new(), get("/trailers"), sent()).await;
     let answer = answer.unwrap();
@@ -162,7 +168,11 @@ async fn hooks_send_requests() {
     request.headers_mut().insert("x-url", url);
     let (answer, _, printed) = handle(host, request, sent()).await;
     let answer = answer.unwrap();
-    assert!(answer.text().starts_with("200 \"\" 100000 "), "{}", answer.text());
+    assert!(
+        answer.text().starts_with("200 \"\" 100000 "),
+        "{}",
+        answer.text()
+    );
     assert_eq!(printed, "sent: Ok(())\n");
     told.await.unwrap().unwrap();
 }

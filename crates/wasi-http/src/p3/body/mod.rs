@@ -195,14 +195,15 @@ impl Body {
                     })?;
                     (view.hooks.p3_outgoing_body_chunk_size(), slot)
                 };
+                let has_contents = matches!(source, BodySource::Guest(_));
                 let (queue, body) = Queue::new(QueueParts {
                     context: parts.context,
-                    expected: parts.expected,
+                    // A body without a stream is empty, which need not be said by chunks.
+                    expected: parts.expected.or((!has_contents).then_some(0)),
                     capacity,
                     _slot: Some(slot),
                     outcome: Some(sender),
                 });
-                let has_contents = matches!(source, BodySource::Guest(_));
                 let filler = Filler::new(Sink::Queue(queue), has_contents, held);
                 if let BodySource::Guest(contents) = source {
                     let filler = filler.clone();
