@@ -1,5 +1,5 @@
-//! `wasi:http` 0.3 without a server: what hosts pass to guests and get from them. The server's tests
-//! have the rest.
+//! `wasi:http` 0.3 without a server: what hosts pass to guests and get from them. The tests of the
+//! server have the rest.
 
 use crate::common::{Answer, ENGINE, Host, collect, get, post};
 use bytes::Bytes;
