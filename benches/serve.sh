@@ -2,7 +2,8 @@
 # serve.sh [OPTION]... : measures `mintage serve` next to `wasmtime serve` and to a server without
 # guests, in one run: requests per second, latency, and resident memory. Prints a table.
 #
-#   --guests LIST    of rust, javascript, javascript-handler, python; by default all
+#   --guests LIST    of rust, rust-p3 (WASI 0.3), javascript, javascript-handler, python; by default
+#                    all
 #   --servers LIST   of hyper, mintage, mintage-warm, wasmtime, wasmtime-reuse; by default all but
 #                    the last; what is not there is left out
 #   --seconds N      of one load, by default 10; there are three rounds, in turn

@@ -1,4 +1,5 @@
-"""Builds the guests of the load test: one program that says hello, in three languages.
+"""Builds the guests of the load test: one program that says hello, in three languages, and in one
+of them for both versions of WASI.
 
 What is built is in `serve-guests` in cargo's target directory, and stays until its sources change.
 """
@@ -31,14 +32,19 @@ def interfaces(version=None):
     return folder
 
 
-def rust(to):
+def rust(to, folder="rust", name="hello"):
     """A component by rustc."""
     # Cargo writes a lock file beside the manifest.
-    copy = BUILT / "rust"
-    shutil.copytree(SOURCES / "rust", copy, dirs_exist_ok=True)
+    copy = BUILT / folder
+    shutil.copytree(SOURCES / folder, copy, dirs_exist_ok=True)
     build = ["cargo", "build", "--quiet", "--release", "--target", "wasm32-wasip2"]
     run([*build, "--target-dir", SCRATCH / "cargo"], cwd=copy, env=builds.rust_environment())
-    shutil.copy(SCRATCH / "cargo/wasm32-wasip2/release/hello.wasm", to)
+    shutil.copy(SCRATCH / f"cargo/wasm32-wasip2/release/{name}.wasm", to)
+
+
+def rust_p3(to):
+    """The same for WASI 0.3."""
+    rust(to, "rust-p3", "hello_p3")
 
 
 def javascript(to, source="hello.js"):
@@ -66,8 +72,8 @@ def python(to):
     run([*command, *app], env=os.environ | {"PYTHONPATH": str(tool)})
 
 
-GUESTS = {"rust": rust, "javascript": javascript, "javascript-handler": javascript_handler,
-          "python": python}
+GUESTS = {"rust": rust, "rust-p3": rust_p3, "javascript": javascript,
+          "javascript-handler": javascript_handler, "python": python}
 
 
 def guest(language):

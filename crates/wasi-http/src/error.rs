@@ -1,13 +1,89 @@
 //! [`Error`]: the reason why a request or a response failed.
 
-use crate::p2::bindings::http::types::{
-    DnsErrorPayload, ErrorCode, FieldSizePayload, TlsAlertReceivedPayload,
-};
+use crate::{p2, p3};
 use std::fmt;
 use std::io;
 
 /// The result of an operation on requests, responses and bodies.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Converts between [`Error`] and the error codes of one version of `wasi:http`.
+macro_rules! codes {
+    (
+        $($types:ident)::+,
+        plain { $($plain:ident)* }
+        values { $($valued:ident)* }
+        sizes { $($sized:ident)* }
+    ) => {
+        impl From<$($types)::+::ErrorCode> for Error {
+            fn from(code: $($types)::+::ErrorCode) -> Self {
+                use $($types)::+::{
+                    DnsErrorPayload, ErrorCode, FieldSizePayload, TlsAlertReceivedPayload,
+                };
+                match code {
+                    ErrorCode::DnsError(DnsErrorPayload { rcode, info_code }) => {
+                        Error::DnsError { rcode, info_code }
+                    }
+                    ErrorCode::TlsAlertReceived(TlsAlertReceivedPayload {
+                        alert_id,
+                        alert_message,
+                    }) => Error::TlsAlertReceived { alert_id, alert_message },
+                    ErrorCode::HttpRequestHeaderSize(size) => Error::HttpRequestHeaderSize {
+                        field_size: size.as_ref().and_then(|size| size.field_size),
+                        field_name: size.and_then(|size| size.field_name),
+                    },
+                    $(ErrorCode::$plain => Error::$plain,)*
+                    $(ErrorCode::$valued(value) => Error::$valued(value),)*
+                    $(ErrorCode::$sized(FieldSizePayload { field_name, field_size }) => {
+                        Error::$sized { field_name, field_size }
+                    })*
+                }
+            }
+        }
+
+        impl Code for $($types)::+::ErrorCode {
+            fn of(error: &Error) -> std::result::Result<Self, Library<'_>> {
+                use $($types)::+::{
+                    DnsErrorPayload, ErrorCode, FieldSizePayload, TlsAlertReceivedPayload,
+                };
+                Ok(match error {
+                    Error::Hyper(error) => return Err(Library::Hyper(error)),
+                    Error::Connect(error) => return Err(Library::Connect(error)),
+                    Error::Tls(error) => return Err(Library::Tls(error)),
+                    #[cfg(feature = "default-send-request")]
+                    Error::InvalidDnsNameError(error) => return Err(Library::Name(error)),
+                    Error::DnsError { rcode, info_code } => ErrorCode::DnsError(DnsErrorPayload {
+                        rcode: rcode.clone(),
+                        info_code: *info_code,
+                    }),
+                    Error::TlsAlertReceived { alert_id, alert_message } => {
+                        ErrorCode::TlsAlertReceived(TlsAlertReceivedPayload {
+                            alert_id: *alert_id,
+                            alert_message: alert_message.clone(),
+                        })
+                    }
+                    Error::HttpRequestHeaderSize { field_name: None, field_size: None } => {
+                        ErrorCode::HttpRequestHeaderSize(None)
+                    }
+                    Error::HttpRequestHeaderSize { field_name, field_size } => {
+                        ErrorCode::HttpRequestHeaderSize(Some(FieldSizePayload {
+                            field_name: field_name.clone(),
+                            field_size: *field_size,
+                        }))
+                    }
+                    $(Error::$plain => ErrorCode::$plain,)*
+                    $(Error::$valued(value) => ErrorCode::$valued(value.clone()),)*
+                    $(Error::$sized { field_name, field_size } => {
+                        ErrorCode::$sized(FieldSizePayload {
+                            field_name: field_name.clone(),
+                            field_size: *field_size,
+                        })
+                    })*
+                })
+            }
+        }
+    };
+}
 
 /// Makes [`Error`] from the error codes of `wasi:http`, in groups by what they carry.
 macro_rules! errors {
@@ -64,68 +140,21 @@ macro_rules! errors {
             },)*
         }
 
-        impl From<ErrorCode> for Error {
-            fn from(code: ErrorCode) -> Self {
-                match code {
-                    ErrorCode::DnsError(DnsErrorPayload { rcode, info_code }) => {
-                        Error::DnsError { rcode, info_code }
-                    }
-                    ErrorCode::TlsAlertReceived(TlsAlertReceivedPayload {
-                        alert_id,
-                        alert_message,
-                    }) => Error::TlsAlertReceived { alert_id, alert_message },
-                    ErrorCode::HttpRequestHeaderSize(size) => Error::HttpRequestHeaderSize {
-                        field_size: size.as_ref().and_then(|size| size.field_size),
-                        field_name: size.and_then(|size| size.field_name),
-                    },
-                    $(ErrorCode::$plain => Error::$plain,)*
-                    $(ErrorCode::$valued(value) => Error::$valued(value),)*
-                    $(ErrorCode::$sized(FieldSizePayload { field_name, field_size }) => {
-                        Error::$sized { field_name, field_size }
-                    })*
-                }
-            }
+        codes! {
+            p2::bindings::http::types,
+            plain { $($plain)* }
+            values { $($valued)* }
+            sizes { $($sized)* }
+        }
+
+        codes! {
+            p3::bindings::http::types,
+            plain { $($plain)* }
+            values { $($valued)* }
+            sizes { $($sized)* }
         }
 
         impl Error {
-            /// Returns the error code, unless it is an error of a library.
-            pub(crate) fn code(&self) -> std::result::Result<ErrorCode, Library<'_>> {
-                Ok(match self {
-                    Error::Hyper(error) => return Err(Library::Hyper(error)),
-                    Error::Connect(error) => return Err(Library::Connect(error)),
-                    Error::Tls(error) => return Err(Library::Tls(error)),
-                    #[cfg(feature = "default-send-request")]
-                    Error::InvalidDnsNameError(error) => return Err(Library::Name(error)),
-                    Error::DnsError { rcode, info_code } => ErrorCode::DnsError(DnsErrorPayload {
-                        rcode: rcode.clone(),
-                        info_code: *info_code,
-                    }),
-                    Error::TlsAlertReceived { alert_id, alert_message } => {
-                        ErrorCode::TlsAlertReceived(TlsAlertReceivedPayload {
-                            alert_id: *alert_id,
-                            alert_message: alert_message.clone(),
-                        })
-                    }
-                    Error::HttpRequestHeaderSize { field_name: None, field_size: None } => {
-                        ErrorCode::HttpRequestHeaderSize(None)
-                    }
-                    Error::HttpRequestHeaderSize { field_name, field_size } => {
-                        ErrorCode::HttpRequestHeaderSize(Some(FieldSizePayload {
-                            field_name: field_name.clone(),
-                            field_size: *field_size,
-                        }))
-                    }
-                    $(Error::$plain => ErrorCode::$plain,)*
-                    $(Error::$valued(value) => ErrorCode::$valued(value.clone()),)*
-                    $(Error::$sized { field_name, field_size } => {
-                        ErrorCode::$sized(FieldSizePayload {
-                            field_name: field_name.clone(),
-                            field_size: *field_size,
-                        })
-                    })*
-                })
-            }
-
             /// Returns the text without what the error carries.
             fn text(&self) -> &'static str {
                 match self {
@@ -188,6 +217,32 @@ errors! {
         HttpRequestTrailerSize: "a trailer of the request is too large",
         HttpResponseHeaderSize: "a header of the response is too large",
         HttpResponseTrailerSize: "a trailer of the response is too large",
+    }
+}
+
+/// An error code of one version of `wasi:http`.
+pub(crate) trait Code: Sized {
+    /// Returns the code of an error.
+    ///
+    /// # Errors
+    ///
+    /// If it is an error of a library.
+    fn of(error: &Error) -> std::result::Result<Self, Library<'_>>;
+}
+
+impl Error {
+    /// Returns a second error that is the same to a guest.
+    pub(crate) fn copy(&self) -> Error {
+        use p2::bindings::http::types::ErrorCode;
+        use p2::error::{connect_code, hyper_code, tls_code};
+        let code = ErrorCode::of(self).unwrap_or_else(|library| match library {
+            Library::Hyper(error) => hyper_code(error, ErrorCode::HttpResponseIncomplete),
+            Library::Connect(error) => connect_code(error),
+            Library::Tls(error) => tls_code(error),
+            #[cfg(feature = "default-send-request")]
+            Library::Name(error) => p2::error::dns_error(error.to_string()),
+        });
+        code.into()
     }
 }
 

@@ -284,6 +284,28 @@ impl FieldMap {
         Ok((Arc::make_mut(&mut self.map), limit))
     }
 
+    /// Returns copies of the values of a name, none if it is not a name.
+    pub(crate) fn values_of(&self, name: &str) -> Vec<Vec<u8>> {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+            return Vec::new();
+        };
+        let values = self.get_all(name).iter();
+        values.map(|value| value.as_bytes().to_vec()).collect()
+    }
+
+    /// Returns whether there is a value of a name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        name.is_ok_and(|name| self.contains_key(name))
+    }
+
+    /// Returns copies of all names and values.
+    pub(crate) fn entries(&self) -> Vec<(String, Vec<u8>)> {
+        self.iter()
+            .map(|(name, value)| (name.as_str().to_string(), value.as_bytes().to_vec()))
+            .collect()
+    }
+
     /// Allows changes, up to `limit` bytes.
     pub fn set_mutable(&mut self, limit: usize) {
         self.limit = Some(limit);

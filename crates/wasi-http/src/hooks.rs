@@ -4,6 +4,8 @@ use crate::fields::DEFAULT_FORBIDDEN_HEADERS;
 use crate::p2::bindings::http::types::ErrorCode;
 use crate::p2::types::{HostFutureIncomingResponse, OutgoingRequestConfig};
 use crate::p2::{self, HttpResult};
+use crate::p3;
+use crate::p3::bindings::http::types::ErrorCode as P3ErrorCode;
 use crate::{Error, RequestOptions, Result};
 use bytes::Bytes;
 use http::HeaderName;
@@ -174,6 +176,37 @@ pub trait WasiHttpHooks: Send {
         error: &tokio_rustls::rustls::pki_types::InvalidDnsNameError,
     ) -> ErrorCode {
         p2::error::dns_error(error.to_string())
+    }
+
+    /// Returns how many bytes an outgoing body of 0.3 keeps until they are sent. By default 64 KiB.
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        p3::DEFAULT_OUTGOING_BODY_CHUNK_SIZE
+    }
+
+    /// Returns the error code of 0.3 of an error of hyper. By default, it is that of 0.2.
+    fn p3_error_from_hyper(&mut self, error: &hyper::Error) -> P3ErrorCode {
+        p3::of_p2(self.p2_error_from_hyper(error))
+    }
+
+    /// Returns the error code of 0.3 of a connection that could not be made. By default, it is that
+    /// of 0.2.
+    fn p3_error_from_connect(&mut self, error: &std::io::Error) -> P3ErrorCode {
+        p3::of_p2(self.p2_error_from_connect(error))
+    }
+
+    /// Returns the error code of 0.3 of a failure of TLS. By default, it is that of 0.2.
+    fn p3_error_from_tls(&mut self, error: &std::io::Error) -> P3ErrorCode {
+        p3::of_p2(self.p2_error_from_tls(error))
+    }
+
+    /// Returns the error code of 0.3 of a name that cannot be one of a server. By default, it is
+    /// that of 0.2.
+    #[cfg(feature = "default-send-request")]
+    fn p3_error_from_dns(
+        &mut self,
+        error: &tokio_rustls::rustls::pki_types::InvalidDnsNameError,
+    ) -> P3ErrorCode {
+        p3::of_p2(self.p2_error_from_dns(error))
     }
 }
 

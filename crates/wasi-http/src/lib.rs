@@ -1,16 +1,17 @@
-//! WASI HTTP for hosts of Mintage: `wasi:http` 0.2, incoming and outgoing requests.
+//! WASI HTTP for hosts of Mintage: `wasi:http` 0.2 and 0.3, incoming and outgoing requests.
 //!
 //! A host has a [`WasiHttpCtx`] in the data of its store and implements [`WasiHttpView`]. Then
-//! [`p2::add_to_linker_async`] defines all interfaces of the world `wasi:http/proxy`, and
-//! [`p2::bindings::ProxyPre`] calls guests of it. The names are those of Wasmtime's crate
-//! `wasmtime-wasi-http`.
+//! [`p2::add_to_linker_async`] defines all interfaces of the world `wasi:http/proxy` of 0.2, and
+//! [`p2::bindings::ProxyPre`] calls guests of it. [`p3::add_to_linker`] and
+//! [`p3::bindings::ServicePre`] are for the world `wasi:http/service` of 0.3. The names are those
+//! of Wasmtime's crate `wasmtime-wasi-http`.
 //!
 //! A guest may send requests only to destinations that the host has allowed, by default none: see
 //! [`WasiHttpCtx::allow_destination`] and [`WasiHttpCtx::allow_all_destinations`].
 //!
 //! # Folders
 //!
-//! Each file or folder uses those above it in this table, and none below.
+//! Each file or folder uses those above it in this table, and of those below only types.
 //!
 //! | folder | has |
 //! |---|---|
@@ -22,7 +23,10 @@
 //! | `client` | [`Client`]: a pool of connections, TLS, with the feature `default-send-request` |
 //! | `ctx` | [`WasiHttpCtx`], [`WasiHttpView`] |
 //! | `hooks` | [`WasiHttpHooks`] |
+//! | `reader`, `queue` | the bodies that guests receive and send, in either version |
+//! | `convert`, `outgoing` | values of WIT, and heads of requests that guests send |
 //! | `p2` | `wasi:http` 0.2 |
+//! | `p3` | `wasi:http` 0.3 |
 //! | `server` | a server whose requests are answered by guests, with the feature `server` |
 
 #![forbid(unsafe_code)]
@@ -30,6 +34,7 @@
 mod allow;
 #[cfg(feature = "default-send-request")]
 mod client;
+mod convert;
 mod counts;
 mod ctx;
 mod error;
@@ -37,7 +42,11 @@ mod fields;
 mod hooks;
 pub mod io;
 mod options;
+mod outgoing;
 pub mod p2;
+pub mod p3;
+mod queue;
+mod reader;
 #[cfg(feature = "server")]
 pub mod server;
 

@@ -556,8 +556,8 @@ fn imports_that_nothing_provides_are_explained() {
             &["`wasi:nn` is not in the part of WASI 0.2"],
         ),
         (
-            "wasi:http/client@0.3.0",
-            &["`wasi:http` is not in the part of WASI 0.3"],
+            "wasi:tls/client@0.3.0",
+            &["`wasi:tls` is not in the part of WASI 0.3"],
         ),
     ] {
         sandbox.write(

@@ -420,7 +420,8 @@ fn components_that_cannot_serve_are_explained() {
         &serve("app.wat"),
         1,
         &[
-            "`app.wat` exports no `wasi:http/incoming-handler`, so it cannot serve",
+            "`app.wat` exports neither `wasi:http/handler` of WASI 0.3 nor",
+            "so it cannot serve",
             "it exports `test:app/numbers@1.2.0`",
             "and 6 more; `mintage run --invoke` calls its functions",
         ],
@@ -431,18 +432,17 @@ fn components_that_cannot_serve_are_explained() {
         1,
         &["is a core module", "a program, which `mintage run` runs"],
     );
-    let of_0_3 = r#"(component
-        (core module $m (func (export "f")))
-        (core instance $i (instantiate $m))
-        (func $f (canon lift (core func $i "f")))
-        (instance $handler (export "handle" (func $f)))
-        (export "wasi:http/handler@0.3.0" (instance $handler)))"#;
-    sandbox.write("new.wat", of_0_3);
-    sandbox.fail(
-        &serve("new.wat"),
-        1,
-        &["WASI 0.3, which is not supported yet"],
-    );
+    // Versions of 0.3 before the final one have other functions.
+    for version in ["0.3.0-rc-2025-09-16", "0.4.0"] {
+        let handler = r#"(component
+            (core module $m (func (export "f")))
+            (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i "f")))
+            (instance $handler (export "handle" (func $f)))
+            (export "wasi:http/handler@VERSION" (instance $handler)))"#;
+        sandbox.write("other.wat", handler.replace("VERSION", version));
+        sandbox.fail(&serve("other.wat"), 1, &["wasi:http"]);
+    }
     sandbox.write("empty.wat", "(component)");
     sandbox.fail(&serve("empty.wat"), 1, &["it exports nothing"]);
     sandbox.fail(&serve("absent.wasm"), 1, &["cannot read `absent.wasm`"]);

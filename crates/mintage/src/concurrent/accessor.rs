@@ -1,10 +1,11 @@
 //! [`Accessor`]: the right to borrow the store whenever it polls.
 
 use super::{Access, AccessorTask, HasData, HasSelf, JoinHandle};
-use crate::StoreContextMut;
 use crate::error::Result;
 use crate::store::{NotPolled, StoreInner, with_polled};
 use crate::types::StoreId;
+use crate::{AsContextMut, StoreContextMut};
+use std::task::{Context, Poll};
 
 /// The right to use a store for a moment, again and again: for asynchronous functions and tasks of
 /// the host that go on while guests do.
@@ -115,6 +116,20 @@ impl<T: 'static, D: HasData + ?Sized> Accessor<T, D> {
                 panic!("`Accessor::with` is called within another call of it for the same store")
             }
         }
+    }
+
+    /// Is ready when no calls of guests are under way in the store: those that have given their
+    /// results go on until they exit. Guests show by this that they want to live on after their
+    /// result, for example to finish a stream. Only the last waker is kept.
+    ///
+    /// All tasks of guests count. The name says that a later version of the component model may
+    /// let guests have tasks that do not.
+    ///
+    /// # Panics
+    ///
+    /// As [`with`](Self::with).
+    pub fn poll_no_interesting_tasks(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.with(|mut access| access.as_context_mut().0.poll_without_tasks(cx))
     }
 
     /// Returns the function that finds what implements the interface.

@@ -43,6 +43,13 @@ pub trait StreamConsumer<D: 'static>: Send + 'static {
         source: Source<'_, Self::Item>,
         finish: bool,
     ) -> Poll<Result<StreamResult>>;
+
+    /// Notes that the writer has dropped its end, so that what was written is all. The consumer is
+    /// dropped after that.
+    ///
+    /// A consumer that is dropped without this call has not got all: the instance that writes was
+    /// stopped, the store is dropped, or the consumer wanted no more.
+    fn end(self: Pin<&mut Self>) {}
 }
 
 /// The host's side of a future that the host reads; see
@@ -110,6 +117,9 @@ pub(super) trait Consume<D: 'static>: Send {
 
     /// Returns the number of values that the host has written and that were not taken.
     fn written(&mut self) -> usize;
+
+    /// Notes that the writer has dropped its end.
+    fn end(&mut self);
 
     /// Returns whether there are values of the host, or the consumer has not finished with those
     /// that it has taken.
@@ -185,6 +195,10 @@ where
             .iter()
             .map(|values| values.remaining().len())
             .sum()
+    }
+
+    fn end(&mut self) {
+        self.consumer.as_mut().end();
     }
 
     fn is_busy(&mut self) -> bool {

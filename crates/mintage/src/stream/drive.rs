@@ -367,10 +367,11 @@ impl<T: 'static> Driven<'_, T> {
     fn consume(&mut self, guest: GuestEnd) -> Result<Flow> {
         let found = peer(&mut self.store.opaque, guest);
         let Some(copy) = found.copy else {
-            return Ok(match found.is_gone {
-                true => Flow::Ended,
-                false => Flow::Idle,
-            });
+            if found.is_gone {
+                self.end_consumer(guest);
+                return Ok(Flow::Ended);
+            }
+            return Ok(Flow::Idle);
         };
         let Some(mut consumer) = self.take_consumer() else {
             // It has panicked.
@@ -405,6 +406,18 @@ impl<T: 'static> Driven<'_, T> {
         }
         guest::complete(&mut self.store.opaque, guest);
         Ok(Flow::Idle)
+    }
+
+    /// Tells the consumer that the guest has dropped its end, unless its instance was stopped.
+    fn end_consumer(&mut self, guest: GuestEnd) {
+        let instance = self.store.opaque.instances.get(guest.instance);
+        if instance.is_none_or(|instance| instance.entries.are_broken()) {
+            return;
+        }
+        if let Some(mut consumer) = self.take_consumer() {
+            self.store.expose(|| consumer.end());
+            self.put_consumer(consumer);
+        }
     }
 
     /// Lets the host write to itself.
@@ -449,6 +462,7 @@ impl<T: 'static> Driven<'_, T> {
                 continue;
             }
             if producer.is_finished() {
+                self.store.expose(|| consumer.end());
                 return Ok(Flow::Ended);
             }
             let mut direct = DirectBuffer::default();

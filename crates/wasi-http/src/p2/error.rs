@@ -1,8 +1,9 @@
 //! Error codes: those that guests get, and which they are for errors of libraries.
 
 use super::bindings::http::types::{DnsErrorPayload, ErrorCode, HeaderError as HeaderErrorCode};
-use crate::error::{Library, find_cause};
+use crate::error::{Code, Library, find_cause};
 use crate::hooks::WasiHttpHooks;
+use crate::p3::bindings::http::types as p3;
 use crate::{Error, FieldMapError};
 use mintage_wasi::TrappableError;
 use std::io;
@@ -33,7 +34,7 @@ pub(super) fn header_error(error: FieldMapError) -> HeaderError {
 
 /// Returns the error code of an error, that of a library as the hooks say.
 pub(super) fn error_code(hooks: &mut dyn WasiHttpHooks, error: &Error) -> ErrorCode {
-    match error.code() {
+    match ErrorCode::of(error) {
         Ok(code) => code,
         Err(Library::Hyper(error)) => {
             passed_through(error).unwrap_or_else(|| hooks.p2_error_from_hyper(error))
@@ -47,11 +48,14 @@ pub(super) fn error_code(hooks: &mut dyn WasiHttpHooks, error: &Error) -> ErrorC
 
 /// Returns the error code that a body of this crate or of the host has failed with, inside of an
 /// error of hyper.
-fn passed_through(error: &hyper::Error) -> Option<ErrorCode> {
+pub(crate) fn passed_through(error: &hyper::Error) -> Option<ErrorCode> {
     if let Some(code) = find_cause::<ErrorCode>(error) {
         return Some(code.clone());
     }
-    find_cause::<Error>(error)?.code().ok()
+    if let Some(code) = find_cause::<p3::ErrorCode>(error) {
+        return ErrorCode::of(&code.clone().into()).ok();
+    }
+    ErrorCode::of(find_cause::<Error>(error)?).ok()
 }
 
 /// Returns the error code of an error of hyper.

@@ -5,7 +5,6 @@ use super::body::BodyError;
 use super::error::{error_code, header_error};
 use super::{HeaderError, HeaderResult, HttpError};
 use crate::{Error, FieldMap, WasiHttpCtxView};
-use http::HeaderName;
 use mintage::{Resource, Result};
 use mintage_wasi::p2::IoError;
 
@@ -65,18 +64,11 @@ impl HostFields for WasiHttpCtxView<'_> {
     }
 
     fn get(&mut self, fields: Resource<FieldMap>, name: String) -> Result<Vec<Vec<u8>>> {
-        let fields = self.table.get(&fields)?;
-        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-            return Ok(Vec::new());
-        };
-        let values = fields.get_all(name).iter();
-        Ok(values.map(|value| value.as_bytes().to_vec()).collect())
+        Ok(self.table.get(&fields)?.values_of(&name))
     }
 
     fn has(&mut self, fields: Resource<FieldMap>, name: String) -> Result<bool> {
-        let fields = self.table.get(&fields)?;
-        let name = HeaderName::from_bytes(name.as_bytes());
-        Ok(name.is_ok_and(|name| fields.contains_key(name)))
+        Ok(self.table.get(&fields)?.has(&name))
     }
 
     fn set(
@@ -107,10 +99,7 @@ impl HostFields for WasiHttpCtxView<'_> {
     }
 
     fn entries(&mut self, fields: Resource<FieldMap>) -> Result<Vec<(String, Vec<u8>)>> {
-        let entries = self.table.get(&fields)?.iter();
-        Ok(entries
-            .map(|(name, value)| (name.as_str().to_string(), value.as_bytes().to_vec()))
-            .collect())
+        Ok(self.table.get(&fields)?.entries())
     }
 
     fn clone(&mut self, fields: Resource<FieldMap>) -> Result<Resource<FieldMap>> {

@@ -13,9 +13,8 @@ use super::body::{
 };
 use super::error::{HttpError, error_code};
 use super::fields::delete;
-use super::types::{
-    HostIncomingRequest, HostOutgoingRequest, parse_authority, parse_path, parse_scheme,
-};
+use super::types::{HostIncomingRequest, HostOutgoingRequest};
+use crate::convert::{nanoseconds, parse_authority, parse_path};
 use crate::fields::content_length;
 use crate::{FieldMap, RequestOptions, WasiHttpCtxView};
 use mintage::{Resource, Result, format_err};
@@ -164,7 +163,7 @@ impl OutgoingRequestTrait for WasiHttpCtxView<'_> {
         scheme: Option<Scheme>,
     ) -> Result<Result<(), ()>> {
         let request = self.table.get_mut(&request)?;
-        let scheme = scheme.map(parse_scheme).transpose();
+        let scheme = scheme.map(http::uri::Scheme::try_from).transpose();
         Ok(set(&mut request.scheme, scheme))
     }
 
@@ -265,11 +264,6 @@ impl HostRequestOptions for WasiHttpCtxView<'_> {
         delete!(self, options, "request-options")?;
         Ok(())
     }
-}
-
-/// Returns a timeout that was given in nanoseconds.
-fn nanoseconds(timeout: std::time::Duration) -> Duration {
-    Duration::try_from(timeout.as_nanos()).unwrap_or(Duration::MAX)
 }
 
 impl IncomingBodyTrait for WasiHttpCtxView<'_> {

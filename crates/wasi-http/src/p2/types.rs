@@ -1,6 +1,6 @@
 //! The resources of `wasi:http/types` other than bodies, and how a host makes them.
 
-use super::bindings::http::types::{ErrorCode, Method, Scheme};
+use super::bindings::http::types::{ErrorCode, Scheme};
 use super::body::{HostIncomingBody, HyperIncomingBody, HyperOutgoingBody, empty};
 use crate::counts::Slot;
 use crate::hooks::SendRequestFuture;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, StatusCode, Uri, header};
 use http_body::Body;
-use mintage::{Resource, Result, ensure, format_err};
+use mintage::{Resource, Result, ensure};
 use mintage_wasi::p2::Pollable;
 use mintage_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 use std::pin::Pin;
@@ -17,72 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-impl From<http::Method> for Method {
-    fn from(method: http::Method) -> Self {
-        match method.as_str() {
-            "GET" => Method::Get,
-            "HEAD" => Method::Head,
-            "POST" => Method::Post,
-            "PUT" => Method::Put,
-            "DELETE" => Method::Delete,
-            "CONNECT" => Method::Connect,
-            "OPTIONS" => Method::Options,
-            "TRACE" => Method::Trace,
-            "PATCH" => Method::Patch,
-            other => Method::Other(other.to_string()),
-        }
-    }
-}
-
-impl TryFrom<Method> for http::Method {
-    type Error = http::method::InvalidMethod;
-
-    fn try_from(method: Method) -> Result<Self, Self::Error> {
-        Ok(match method {
-            Method::Get => http::Method::GET,
-            Method::Head => http::Method::HEAD,
-            Method::Post => http::Method::POST,
-            Method::Put => http::Method::PUT,
-            Method::Delete => http::Method::DELETE,
-            Method::Connect => http::Method::CONNECT,
-            Method::Options => http::Method::OPTIONS,
-            Method::Trace => http::Method::TRACE,
-            Method::Patch => http::Method::PATCH,
-            Method::Other(other) => http::Method::from_bytes(other.as_bytes())?,
-        })
-    }
-}
-
-impl From<&http::uri::Scheme> for Scheme {
-    fn from(scheme: &http::uri::Scheme) -> Self {
-        match scheme.as_str() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            other => Scheme::Other(other.to_string()),
-        }
-    }
-}
-
-/// Parses a scheme.
-///
-/// # Errors
-///
-/// If it is not a letter, and then letters, digits and `+-.`.
-pub(crate) fn parse_scheme(scheme: Scheme) -> Result<http::uri::Scheme> {
-    match scheme {
-        Scheme::Http => Ok(http::uri::Scheme::HTTP),
-        Scheme::Https => Ok(http::uri::Scheme::HTTPS),
-        Scheme::Other(other) => {
-            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-            ensure!(
-                other.starts_with(|first: char| first.is_ascii_alphabetic())
-                    && other.bytes().all(is_part),
-                "the scheme {other:?} is invalid"
-            );
-            Ok(other.parse()?)
-        }
-    }
-}
+crate::convert::conversions!(crate::p2::bindings::http::types);
 
 /// Headers that become fields when a guest asks for them, which many do not.
 #[derive(Debug)]
@@ -408,34 +343,4 @@ impl Pollable for HostFutureIncomingResponse {
             _ => mintage_wasi::io::Readiness::Ready,
         }
     }
-}
-
-/// Parses an authority of an outgoing request: a host, and a port if there is a colon.
-pub(crate) fn parse_authority(text: &str) -> Result<Authority> {
-    let authority: Authority = text.parse()?;
-    let after_host = &text[text.rfind(']').unwrap_or(0)..];
-    ensure!(
-        !after_host.contains(':') || authority.port_u16().is_some(),
-        "the port of {text:?} is not a number"
-    );
-    ensure!(!text.contains('@'), "{text:?} has a user");
-    Ok(authority)
-}
-
-/// Parses a path and a query, both of which may be empty. A path must begin with a slash, so that
-/// it cannot become a part of the authority.
-pub(crate) fn parse_path(text: &str) -> Result<PathAndQuery> {
-    if text.is_empty() {
-        return Ok(PathAndQuery::from_static("/"));
-    }
-    ensure!(
-        text.starts_with(['/', '?']),
-        "the path {text:?} begins with no slash"
-    );
-    ensure!(!text.contains('#'), "the path {text:?} has a fragment");
-    let parsed = match text.starts_with('?') {
-        true => format!("/{text}").parse(),
-        false => text.parse(),
-    };
-    parsed.map_err(|error| format_err!("the path {text:?} is invalid: {error}"))
 }

@@ -4,9 +4,9 @@ use super::body::{RequestBody, RequestBodyState, ResponseBody};
 use super::ending::Reporter;
 use super::failure::Failure;
 use super::gate::Permit;
+use super::guest::{self, ProxyPre};
 use crate::WasiHttpView;
-use crate::p2::bindings::ProxyPre;
-use crate::p2::bindings::http::types::{ErrorCode, Scheme};
+use crate::p2::bindings::http::types::ErrorCode;
 use crate::p2::body::HyperOutgoingBody;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -23,8 +23,8 @@ use tokio::sync::oneshot;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The value that a guest sends through its out-parameter.
-type Sent = Result<Response<HyperOutgoingBody>, ErrorCode>;
+/// The head that a guest sends: through its out-parameter, or as its result.
+pub(super) type Sent = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 /// The call of a guest for one request.
 pub(super) struct Call {
@@ -41,7 +41,7 @@ pub(super) struct Running {
 }
 
 /// The reason why a guest did not return.
-enum CallError {
+pub(super) enum CallError {
     /// The request cannot be passed to it.
     Request,
     Guest(Error),
@@ -86,21 +86,14 @@ impl Call {
         let request = request.map(|body| RequestBody::new(body, max_request_body, state));
         let (sender, receiver) = oneshot::channel();
         let future = Box::pin(async move {
-            let mut http = store.data_mut().http();
-            let request = http
-                .new_incoming_request(Scheme::Http, request)
-                .map_err(|_| CallError::Request)?;
-            let out = http.new_response_outparam(sender)?;
-            let proxy = guest.instantiate_async(&mut store).await?;
-            let handler = proxy.wasi_http_incoming_handler();
-            let result = handler.call_handle(&mut store, request, out).await;
+            let result = guest::answer(&guest, &mut store, request, sender).await;
             // The request is under way until its memory is back.
             drop(store);
             drop(permit);
             match result {
                 // A guest that exits has returned, whatever its exit code.
-                Err(error) if error.downcast_ref::<I32Exit>().is_none() => Err(error.into()),
-                _ => Ok(()),
+                Err(CallError::Guest(error)) if error.downcast_ref::<I32Exit>().is_some() => Ok(()),
+                result => result,
             }
         });
         Call {

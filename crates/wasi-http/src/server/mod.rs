@@ -9,6 +9,7 @@
 //! | `ending` | counting and reporting of requests that end |
 //! | `body` | the bodies of requests and responses |
 //! | `call` | the call of a guest |
+//! | `guest` | [`ProxyPre`]: a guest of either version of `wasi:http` |
 //! | `service` | [`ProxyService`], a service of hyper and tower |
 //! | `warm` | [`warm_up`]: a component whose instances start in the state after a request |
 //! | `config` | [`ServerConfig`] |
@@ -25,8 +26,7 @@
 //! use mintage::component::Component;
 //! use mintage::{Config, Engine, Linker, ResourceTable, Store};
 //! use mintage_wasi::{WasiCtx, WasiCtxView, WasiView};
-//! use mintage_wasi_http::p2::bindings::ProxyPre;
-//! use mintage_wasi_http::server::{ProxyService, Server, ServerConfig};
+//! use mintage_wasi_http::server::{ProxyPre, ProxyService, Server, ServerConfig};
 //! use mintage_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
 //! use std::time::Duration;
 //!
@@ -53,6 +53,8 @@
 //! let component = Component::from_file(&engine, "app.wasm")?;
 //! let mut linker = Linker::<Host>::new(&engine);
 //! mintage_wasi_http::p2::add_to_linker_async(&mut linker)?;
+//! mintage_wasi::p3::add_to_linker(&mut linker)?;
+//! mintage_wasi_http::p3::add_to_linker(&mut linker)?;
 //! let guest = ProxyPre::new(linker.instantiate_pre(&component)?)?;
 //!
 //! let http = WasiHttpCtx::new();
@@ -80,6 +82,7 @@ mod connection;
 mod ending;
 mod failure;
 mod gate;
+mod guest;
 mod listen;
 mod metrics;
 mod record;
@@ -91,6 +94,7 @@ mod worker;
 pub use body::ResponseBody;
 pub use config::ServerConfig;
 pub use failure::Failure;
+pub use guest::ProxyPre;
 pub use metrics::ServiceMetrics;
 pub use record::{Answer, Observer, RequestInfo};
 pub use service::ProxyService;

@@ -6,10 +6,10 @@ use super::call::{Call, CallLimits, Head};
 use super::ending::{Ending, Reporter};
 use super::failure::{CONNECT, Failure, LARGE_HEAD, MAX_HEAD};
 use super::gate::{Gate, Permit};
+use super::guest::ProxyPre;
 use super::metrics::{Counters, ServiceMetrics};
 use super::record::{Observer, RequestInfo};
 use crate::WasiHttpView;
-use crate::p2::bindings::ProxyPre;
 use bytes::Bytes;
 use http::header::HOST;
 use http::{Method, Request, Response, Version};
@@ -28,8 +28,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Makes the store of a request.
 type NewStore<T> = dyn Fn(&Engine, &RequestInfo) -> mintage::Result<Store<T>> + Send + Sync;
 
-/// Answers requests by a guest that exports `wasi:http/incoming-handler`: each by an instance of
-/// its own, which ends with it.
+/// Answers requests by a guest that exports `wasi:http/handler` of 0.3 or
+/// `wasi:http/incoming-handler` of 0.2: each by an instance of its own, which ends with it.
 ///
 /// This is a `Service` of hyper and of tower. Clones answer for the same guest, with the same
 /// limits and counts.
@@ -108,10 +108,11 @@ impl<T: 'static> std::fmt::Debug for ProxyService<T> {
 impl<T: WasiHttpView + 'static> ProxyService<T> {
     /// Creates a service. `new_store` makes the store of each request, with its data and its
     /// limits.
-    pub fn new<F>(guest: ProxyPre<T>, new_store: F) -> Self
+    pub fn new<F>(guest: impl Into<ProxyPre<T>>, new_store: F) -> Self
     where
         F: Fn(&Engine, &RequestInfo) -> mintage::Result<Store<T>> + Send + Sync + 'static,
     {
+        let guest = guest.into();
         let engine = guest.engine().weak();
         let present = Present {
             guest: Arc::new(guest),
@@ -188,7 +189,8 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
 
     /// Answers later requests by another guest, in all clones. Requests that are under way are not
     /// affected.
-    pub fn replace(&self, guest: ProxyPre<T>) {
+    pub fn replace(&self, guest: impl Into<ProxyPre<T>>) {
+        let guest = guest.into();
         let mut engines = lock(&self.shared.engines);
         engines.retain(|engine| engine.upgrade().is_some());
         engines.push(guest.engine().weak());

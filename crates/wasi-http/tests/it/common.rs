@@ -186,7 +186,7 @@ where
     }
 }
 
-async fn collect(response: Response<HyperOutgoingBody>) -> Answer {
+pub async fn collect(response: Response<HyperOutgoingBody>) -> Answer {
     let (head, mut body) = response.into_parts();
     let mut bytes = Vec::new();
     let mut trailers = None;

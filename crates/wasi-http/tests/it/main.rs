@@ -8,5 +8,6 @@ mod endings;
 mod heads;
 mod limits;
 mod outgoing;
+mod p3;
 mod sync;
 mod tls;

@@ -1,13 +1,13 @@
-//! A server with the guest of `tests/guests`.
+//! A server with one of the guests of `tests/guests`.
 
 use crate::client::Client;
 use mintage::StoreLimitsBuilder;
 use mintage::{Component, Config, Engine, Linker, OptLevel, ResourceTable, Store, StoreLimits};
 use mintage_wasi::p2::pipe::MemoryOutputPipe;
 use mintage_wasi::{WasiCtx, WasiCtxView, WasiView};
-use mintage_wasi_http::p2::bindings::ProxyPre;
 use mintage_wasi_http::server::{
-    Answer, Failure, Observer, ProxyService, RequestInfo, RunningServer, Server, ServerConfig,
+    Answer, Failure, Observer, ProxyPre, ProxyService, RequestInfo, RunningServer, Server,
+    ServerConfig,
 };
 use mintage_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
 use std::net::SocketAddr;
@@ -15,7 +15,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const GUEST: &[u8] = include_bytes!("../guests/server.wasm");
+/// A guest of 0.2.
+pub const P2: &[u8] = include_bytes!("../guests/server.wasm");
+
+/// A guest of 0.3.
+pub const P3: &[u8] = include_bytes!("../guests/p3/service.wasm");
 
 /// The longest that a test waits for what must happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -91,15 +95,20 @@ pub struct Serving {
     running: Option<RunningServer>,
 }
 
-/// Links the guest for an engine of its own.
+/// Links the guest of 0.2 for an engine of its own.
 pub fn guest() -> ProxyPre<Host> {
+    guest_of(P2)
+}
+
+/// Links a guest for an engine of its own.
+pub fn guest_of(bytes: &[u8]) -> ProxyPre<Host> {
     let mut config = Config::new();
     config
         .interruptible(true)
         .epoch_interruption(true)
         .opt_level(OptLevel::None);
     let engine = Engine::new(&config).unwrap();
-    let component = Component::new(&engine, GUEST).unwrap();
+    let component = Component::new(&engine, bytes).unwrap();
     link(&component)
 }
 
@@ -108,14 +117,19 @@ pub fn link(component: &Component) -> ProxyPre<Host> {
     let mut linker = Linker::<Host>::new(component.engine());
     mintage_wasi::p2::add_to_linker_async(&mut linker).unwrap();
     mintage_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
+    mintage_wasi::p3::add_to_linker(&mut linker).unwrap();
+    mintage_wasi_http::p3::add_to_linker(&mut linker).unwrap();
     ProxyPre::new(linker.instantiate_pre(component).unwrap()).unwrap()
 }
 
-/// Makes a store for the guest. What it prints as an error goes to `errors`.
+/// Makes a store for the guest, which may send requests everywhere. What it prints as an error goes
+/// to `errors`.
 pub fn store(engine: &Engine, errors: &MemoryOutputPipe) -> Store<Host> {
+    let mut http = WasiHttpCtx::new();
+    http.allow_all_destinations();
     let host = Host {
         wasi: WasiCtx::builder().stderr(errors.clone()).build(),
-        http: WasiHttpCtx::new(),
+        http,
         table: ResourceTable::new(),
         limits: StoreLimitsBuilder::new()
             .total_memory_size(64 << 20)
@@ -138,7 +152,16 @@ pub fn serve_with(
     configure: impl FnOnce(&mut ServerConfig),
     set: impl FnOnce(ProxyService<Host>) -> ProxyService<Host>,
 ) -> Serving {
-    let guest = guest();
+    serve_guest(P2, configure, set)
+}
+
+/// Starts a server for a guest with settings.
+pub fn serve_guest(
+    bytes: &[u8],
+    configure: impl FnOnce(&mut ServerConfig),
+    set: impl FnOnce(ProxyService<Host>) -> ProxyService<Host>,
+) -> Serving {
+    let guest = guest_of(bytes);
     let (engine, errors) = (guest.engine().clone(), MemoryOutputPipe::new(1 << 20));
     let pipe = errors.clone();
     let told = Arc::new(Told::default());

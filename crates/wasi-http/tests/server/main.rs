@@ -9,3 +9,4 @@ mod common;
 mod endings;
 mod http2;
 mod limits;
+mod p3;

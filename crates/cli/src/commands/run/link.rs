@@ -14,6 +14,8 @@ pub(super) struct Imports {
     /// HTTP of WASI 0.2.
     http: bool,
     p3: bool,
+    /// HTTP of WASI 0.3.
+    p3_http: bool,
 }
 
 /// Returns whether an interface is one of WASI 0.3.
@@ -32,6 +34,7 @@ impl Imports {
             imports.p2 |= is_p2;
             imports.http |= is_p2 && name.starts_with("wasi:http/");
             imports.p3 |= is_p3(name);
+            imports.p3_http |= is_p3(name) && name.starts_with("wasi:http/");
         }
         imports
     }
@@ -61,6 +64,9 @@ impl Imports {
         }
         if self.p3 {
             mintage_wasi::p3::add_to_linker(&mut linker)?;
+        }
+        if self.p3_http {
+            mintage_wasi_http::p3::add_to_linker(&mut linker)?;
         }
         Ok(linker)
     }

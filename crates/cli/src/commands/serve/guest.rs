@@ -2,7 +2,7 @@
 
 use super::host::{Host, Template};
 use crate::cache::CacheOptions;
-use crate::input::{Precompiled, STANDARD, Source};
+use crate::input::{Precompiled, Source};
 use crate::load;
 use crate::settings::{CodeSettings, Limits};
 use http::Request;
@@ -10,9 +10,7 @@ use http::header::HOST;
 use mintage::component::types::ComponentItem;
 use mintage::error::{Context, Error, Result, bail, ensure};
 use mintage::{Component, Config, Engine, LinkError, Linker, PoolConfig, Store};
-use mintage_wasi_http::p2::bindings::ProxyPre;
-use mintage_wasi_http::server::warm_up;
-use std::fs;
+use mintage_wasi_http::server::{ProxyPre, warm_up};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +21,8 @@ const MAX_IDLE: u32 = 256;
 /// Instances beyond those of requests: while a request ends, another may begin.
 const SPARE: u32 = 64;
 
-/// The interface of components that serve, without its version.
-const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
+/// The interfaces of components that serve, without the last part of their versions.
+const HANDLERS: [&str; 2] = ["wasi:http/handler@0.3.", "wasi:http/incoming-handler@0.2."];
 
 /// The longest that the request of `--warm-up` may take if requests have no time-out.
 const WARM_UP_TIME: Duration = Duration::from_secs(60);
@@ -68,18 +66,19 @@ impl Loader {
         let cache = self.cache.open()?;
         let (app, source) = (self.source.app.display(), &self.source);
         let loaded = load::component(&config, &self.settings, source, &self.precompiled, cache)
-            .map_err(|error| explain_unsupported(error, &self.source.app))
             .map_err(|error| explain_settings(error, &self.source.app))?;
         check(&loaded.component, &self.source.app, loaded.is_module)?;
         let engine = loaded.component.engine();
         let mut linker = Linker::<Host>::new(engine);
         mintage_wasi::p2::add_to_linker_async(&mut linker)?;
         mintage_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        mintage_wasi::p3::add_to_linker(&mut linker)?;
+        mintage_wasi_http::p3::add_to_linker(&mut linker)?;
         let link = |component: &Component| -> Result<ProxyPre<Host>> {
             let pre = linker.instantiate_pre(component);
             let pre = pre.map_err(|error| explain_imports(error, &self.source.app))?;
             ProxyPre::new(pre).with_context(|| {
-                format!("`{app}` exports another `wasi:http/incoming-handler` than that of 0.2")
+                format!("`{app}` exports another handler than that of `wasi:http` 0.2 or 0.3")
             })
         };
         let guest = link(&loaded.component)?;
@@ -141,7 +140,7 @@ fn check(component: &Component, app: &Path, is_module: bool) -> Result<()> {
         })
         .collect();
     let starts = |start: &str| exports.iter().any(|(name, _)| name.starts_with(start));
-    if starts(HANDLER) {
+    if HANDLERS.iter().any(|handler| starts(handler)) {
         return Ok(());
     }
     if is_module {
@@ -151,11 +150,8 @@ fn check(component: &Component, app: &Path, is_module: bool) -> Result<()> {
         };
         bail!(
             "`{app}` is a core module; expected a component that exports \
-             `wasi:http/incoming-handler`; {advice}"
+             `wasi:http/handler` or `wasi:http/incoming-handler`; {advice}"
         );
-    }
-    if starts("wasi:http/handler@0.3") || starts("wasi:http/incoming-handler@0.3") {
-        bail!("`{app}` serves HTTP by WASI 0.3, which is not supported yet");
     }
     let advice = if exports.is_empty() {
         "it exports nothing".to_string()
@@ -176,25 +172,10 @@ fn check(component: &Component, app: &Path, is_module: bool) -> Result<()> {
         };
         format!("it exports {}{more}; {advice}", names.join(", "))
     };
-    bail!("`{app}` exports no `wasi:http/incoming-handler`, so it cannot serve; {advice}")
-}
-
-/// Adds to an error of the compiler that the component is for WASI 0.3.
-fn explain_unsupported(error: Error, app: &Path) -> Error {
-    if app == Path::new(STANDARD) {
-        return error;
-    }
-    let is_of_0_3 = fs::read(app).is_ok_and(|bytes| {
-        let has = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
-        has(b"wasi:http/handler@0.3") || has(b"wasi:http/types@0.3")
-    });
-    match is_of_0_3 {
-        true => error.context(format!(
-            "`{}` serves HTTP by WASI 0.3, which is not supported yet",
-            app.display()
-        )),
-        false => error,
-    }
+    bail!(
+        "`{app}` exports neither `wasi:http/handler` of WASI 0.3 nor `wasi:http/incoming-handler` \
+         of 0.2, so it cannot serve; {advice}"
+    )
 }
 
 /// Adds to an error of an artifact how it is made for a server.
@@ -214,12 +195,12 @@ fn explain_imports(error: Error, app: &Path) -> Error {
     let Some(link) = error.downcast_ref::<LinkError>() else {
         return error.context(format!("cannot link `{app}`"));
     };
-    let is_of_0_3 = link
+    let is_of_wasi = link
         .imports()
         .iter()
-        .any(|import| import.name().contains("@0.3"));
-    let advice = match is_of_0_3 {
-        true => "WASI 0.3 is not supported yet",
+        .all(|import| import.name().starts_with("wasi:"));
+    let advice = match is_of_wasi {
+        true => "they are not in the part of WASI that this command has",
         false => "`--plug FILE` gives the component that implements an import",
     };
     error.context(format!(

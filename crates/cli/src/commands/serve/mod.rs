@@ -36,9 +36,9 @@ use std::time::Duration;
 
 /// Answer HTTP requests by a component, each by an instance of its own
 ///
-/// The component exports `wasi:http/incoming-handler` (the world `wasi:http/proxy`). The server
-/// speaks HTTP/1.1, and HTTP/2 without TLS with clients that know it before (`curl
-/// --http2-prior-knowledge`).
+/// The component exports `wasi:http/handler` of WASI 0.3 (the world `wasi:http/service`), or
+/// `wasi:http/incoming-handler` of 0.2 (the world `wasi:http/proxy`). The server speaks HTTP/1.1,
+/// and HTTP/2 without TLS with clients that know it before (`curl --http2-prior-knowledge`).
 ///
 /// SIGTERM and Ctrl-C end the server when the requests that are under way are answered; the exit
 /// code is 0 then.

@@ -76,6 +76,15 @@ impl<T: 'static> Driver<'_, T> {
     }
 }
 
+impl<T: 'static> StoreInner<T> {
+    /// Returns whether tasks of an instance are under way.
+    pub(super) fn instance_has_tasks(&mut self, id: StoreInstanceId) -> bool {
+        let handle = self.opaque.instances[id].runtime.handle();
+        // SAFETY: the instance is in the store, which is borrowed exclusively.
+        unsafe { handle.has_tasks() }
+    }
+}
+
 impl<T: 'static> Drop for Driver<'_, T> {
     fn drop(&mut self) {
         self.unblock();
@@ -474,6 +483,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
             };
             self.is_polled = false;
             if let Pass::Progress = pass {
+                self.store.wake_without_tasks();
                 continue;
             }
             if self.is_interrupted(cx.waker()) {
@@ -501,10 +511,8 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
         self.unblock();
         for at in 0..self.store.opaque.concurrent.len() {
             let id = self.store.opaque.concurrent[at];
-            let instance = &self.store.opaque.instances[id];
-            // SAFETY: the instance is in the store, which is borrowed exclusively.
-            let has_tasks = unsafe { instance.runtime.handle().has_tasks() };
-            if has_tasks && instance.entries.are_none() {
+            let has_tasks = self.store.instance_has_tasks(id);
+            if has_tasks && self.store.opaque.instances[id].entries.are_none() {
                 self.store.end_all(id, Trap::Interrupt);
             }
         }

@@ -39,6 +39,7 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::mem;
 use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 /// The most passes of one poll. After these, others of the executor have a turn.
 const PASSES: usize = 64;
@@ -54,6 +55,8 @@ pub(crate) struct Concurrency<T: 'static> {
     failures: VecDeque<Failure>,
     /// The number of calls that were queued so far.
     queued: u64,
+    /// What waits until there are no tasks of guests.
+    without_tasks: Option<Waker>,
     /// Lets a stream or future go on, by its number. Set before the first instance is made that
     /// could have an end of one. An error is that of the instance that fails.
     pub drive_stream: Option<DriveStream<T>>,
@@ -89,6 +92,7 @@ impl<T: 'static> Default for Concurrency<T> {
             jobs: VecDeque::new(),
             failures: VecDeque::new(),
             queued: 0,
+            without_tasks: None,
             drive_stream: None,
         }
     }
@@ -351,6 +355,32 @@ impl<T: 'static> StoreInner<T> {
             }
         }
         None
+    }
+
+    /// Is ready when no tasks of guests are under way. Only the last waker is kept.
+    pub fn poll_without_tasks(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.has_tasks() {
+            return Poll::Ready(());
+        }
+        self.host.concurrency.without_tasks = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Wakes what waits until there are no tasks, if there are none.
+    fn wake_without_tasks(&mut self) {
+        if self.host.concurrency.without_tasks.is_some()
+            && !self.has_tasks()
+            && let Some(waker) = self.host.concurrency.without_tasks.take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Returns whether tasks of guests are under way.
+    fn has_tasks(&mut self) -> bool {
+        let mut places = 0..self.opaque.concurrent.len();
+        !self.host.concurrency.jobs.is_empty()
+            || places.any(|at| self.instance_has_tasks(self.opaque.concurrent[at]))
     }
 
     /// Adds a future of the host, which is polled by the event loop.
