@@ -14,7 +14,7 @@ use crate::sys::mmap::{self, FileMapping};
 use crate::sys::{self, signals};
 use anyhow::{Context, Result, ensure};
 use callees::{Callees, Text};
-use mintage_artifact::{Artifact, Check, Metadata, PAGE};
+use mintage_artifact::{Artifact, Check, Metadata};
 use mintage_environ::component::{ComponentInterface, CoreCallee};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
@@ -176,12 +176,13 @@ impl Code {
     ) -> Result<Arc<Code>> {
         let artifact = Arc::new(Artifact::parse(mapping, check.level)?);
         artifact.metadata().check_host(host(), &check.tunables)?;
+        let page = artifact.metadata().page();
         ensure!(
-            PAGE.is_multiple_of(mmap::page_size() as u64),
+            page.is_multiple_of(mmap::page_size() as u64),
             artifact!(
                 Target,
-                "this system's pages have {} bytes; artifacts are laid out for pages of up to \
-                 {PAGE}",
+                "this system's pages have {} bytes; the artifact is laid out for pages of up to \
+                 {page}",
                 mmap::page_size()
             )
         );
