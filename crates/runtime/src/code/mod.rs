@@ -11,7 +11,7 @@ use crate::component::handles::{Handles, KeptHandles};
 use crate::pool::{Pool, PooledSlab, Shelf, Written};
 use crate::slab::Image;
 use crate::sys::mmap::{self, FileMapping};
-use crate::sys::{self, signals};
+use crate::sys::{self, signals, thread};
 use anyhow::{Context, Result, ensure};
 use callees::{Callees, Text};
 use mintage_artifact::{Artifact, Check, Metadata};
@@ -191,10 +191,12 @@ impl Code {
         signals::install()?;
 
         let range = artifact.text_range();
+        let landing_pads = artifact.metadata().target.has_landing_pads();
         artifact
             .owner()
-            .make_executable(range.clone())
+            .make_executable(range.clone(), landing_pads)
             .context("cannot make the artifact's text executable")?;
+        publish_instructions(artifact.owner(), artifact.text())?;
         let text = Text::new(&artifact.bytes()[range]);
         let callees = Callees::resolve(&artifact, &text).map_err(damaged)?;
         let data_segments = DataSegments::resolve(&artifact).map_err(damaged)?;
@@ -403,6 +405,19 @@ impl Code {
     pub(crate) fn text_offset(&self, address: usize) -> Option<u32> {
         self.text.offset(address)
     }
+}
+
+/// Makes sure that all threads execute these instructions, and not what was at their addresses
+/// before.
+fn publish_instructions(mapping: &FileMapping, text: &[u8]) -> Result<()> {
+    if arch::HAS_COHERENT_INSTRUCTIONS {
+        return Ok(());
+    }
+    if mapping.is_copy() {
+        arch::flush_instructions(text);
+    }
+    // Another thread may have run code that was unmapped here.
+    thread::synchronize_instructions()
 }
 
 impl Drop for Code {
