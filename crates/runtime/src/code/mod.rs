@@ -344,6 +344,7 @@ impl Code {
     /// [`keep_started`](Self::keep_started) or [`leave_start_open`](Self::leave_start_open), or
     /// neither if the result can never be kept.
     pub(crate) fn settle_start(&self) -> bool {
+        // Relaxed: it only decides who does it. The image is passed by `OnceLock`.
         !self.started.is_settled.swap(true, Ordering::Relaxed)
     }
 

@@ -40,6 +40,7 @@ pub fn number() -> u64 {
 #[inline(never)]
 fn new_number() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: the numbers only have to differ.
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     NUMBER.set(number);
     number
