@@ -20,6 +20,8 @@ mod reset;
 pub mod sizes;
 
 pub use image::Image;
+#[cfg(test)]
+pub use reset::GUESSED_PREFIX;
 pub use reset::ResetOptions;
 pub use sizes::{HeapSize, Sizes};
 
