@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// The size in bytes of a chunk of the text, a multiple of [`PAGE`](crate::PAGE). The last chunk of
-/// a text may be shorter.
+/// The size in bytes of a chunk of the text, a multiple of the pages of all systems. The last chunk
+/// of a text may be shorter.
 pub const TEXT_CHUNK: usize = 256 << 10;
 
 /// The BLAKE3 hash of a chunk. Two chunks with one hash are the same: no component can be made so

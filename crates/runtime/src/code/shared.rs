@@ -261,6 +261,11 @@ fn joined(parts: Vec<Part>) -> Vec<Part> {
 }
 
 impl SharedText {
+    /// Returns whether nothing is mapped from other files.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     fn len(&self) -> usize {
         self.parts.iter().map(|part| part.range.len()).sum()
     }

@@ -1,5 +1,6 @@
 //! Memory mappings: an artifact's bytes, and the address space of slabs.
 
+use crate::arch;
 use anyhow::{Context, Result, ensure};
 use mintage_environ::artifact;
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -67,6 +68,8 @@ pub struct FileMapping {
     file: Option<OwnedFd>,
     /// Whether the file never changes, even when the mapping is gone.
     is_immutable: bool,
+    /// Whether the bytes were written here.
+    is_copy: bool,
 }
 
 /// Returns whether the process may write a file of `len` bytes. Beyond its limit the process gets a
@@ -136,7 +139,10 @@ impl FileMapping {
             && let Ok(file) = Self::sealed_file(len, parts)
         {
             // SAFETY: the file is sealed against writing.
-            return unsafe { Self::map(file, len, true) }.context("cannot map a file in memory");
+            let mapping = unsafe { Self::map(file, len, true) };
+            let mut mapping = mapping.context("cannot map a file in memory")?;
+            mapping.is_copy = true;
+            return Ok(mapping);
         }
         Self::anonymous_copy(len, parts)
             .with_context(|| format!("cannot get {len} bytes of memory"))
@@ -184,6 +190,7 @@ impl FileMapping {
             region,
             file: None,
             is_immutable: true,
+            is_copy: true,
         })
     }
 
@@ -206,6 +213,7 @@ impl FileMapping {
             region: Region::from_mmap(base, len),
             file: Some(file),
             is_immutable,
+            is_copy: false,
         })
     }
 
@@ -246,16 +254,19 @@ impl FileMapping {
     }
 
     /// Makes the pages of `range`, which starts at a page boundary, executable besides readable.
+    /// With `landing_pads`, calls and jumps through registers fault unless they lead to one.
     ///
     /// # Errors
     ///
     /// If the range leaves the mapping, or the system refuses.
-    pub fn make_executable(&self, range: Range<usize>) -> io::Result<()> {
+    pub fn make_executable(&self, range: Range<usize>, landing_pads: bool) -> io::Result<()> {
+        /// `PROT_BTI`, which only systems for ARM have, and only if the processor does.
+        const LANDING_PADS: MprotectFlags = MprotectFlags::from_bits_retain(0x10);
+        let mut flags = MprotectFlags::READ | MprotectFlags::EXEC;
+        flags.set(LANDING_PADS, landing_pads && arch::has_landing_pads());
         let at = self.region.at(range.start, range.len())?;
         // SAFETY: the pages are ours; readable ones stay readable, and none becomes writable.
-        unsafe {
-            rustix::mm::mprotect(at, range.len(), MprotectFlags::READ | MprotectFlags::EXEC)?
-        };
+        unsafe { rustix::mm::mprotect(at, range.len(), flags)? };
         Ok(())
     }
 
@@ -263,6 +274,12 @@ impl FileMapping {
     /// is gone.
     pub fn is_immutable(&self) -> bool {
         self.is_immutable && self.has_file()
+    }
+
+    /// Returns whether this process wrote the bytes. If not, they are those of a file that was made
+    /// before, and the system takes care of the caches when it maps them.
+    pub fn is_copy(&self) -> bool {
+        self.is_copy
     }
 
     /// Returns whether there is a file behind the mapping. If so, [`Reservation::map_file`] can map
@@ -441,13 +458,14 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * page_size()).map(|i| (i % 251) as u8).collect();
         for copy in both(bytes.len(), &[(0, &bytes)]) {
             assert_eq!(copy.as_ref(), bytes);
-            copy.make_executable(page_size()..2 * page_size()).unwrap();
+            copy.make_executable(page_size()..2 * page_size(), true)
+                .unwrap();
             let start = copy.as_ref().as_ptr();
             assert_eq!(permissions(start), "r--p");
             assert_eq!(permissions(start.wrapping_add(page_size())), "r-xp");
             assert_eq!(permissions(start.wrapping_add(2 * page_size())), "r--p");
             assert!(
-                copy.make_executable(2 * page_size()..4 * page_size())
+                copy.make_executable(2 * page_size()..4 * page_size(), true)
                     .is_err()
             );
         }
