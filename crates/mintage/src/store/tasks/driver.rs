@@ -394,6 +394,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
             // The host cancels only what it has queued.
             return;
         };
+        call.phase = Phase::Done;
         let queued = queued.into_inner();
         let mut scope = CallScope::from_parts(self.store, scope);
         match scope.exit() {
@@ -424,6 +425,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
         else {
             return;
         };
+        call.phase = Phase::Done;
         let mut queued = queued.into_inner();
         // SAFETY: the instance is in the store, which is borrowed exclusively.
         let result = unsafe { task.words(handle) };
@@ -525,7 +527,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
             let call = driver.store.host.concurrency.calls.get_mut(tag);
             match call.map(|call| &mut call.phase) {
                 Some(Phase::New | Phase::AtGate | Phase::Running) => Poll::Pending,
-                Some(Phase::Entered | Phase::Returned) => Poll::Ready(Ok(())),
+                Some(Phase::Entered | Phase::Returned | Phase::Done) => Poll::Ready(Ok(())),
                 Some(Phase::Failed(error)) => Poll::Ready(Err(error
                     .take()
                     .unwrap_or_else(|| Trap::CannotEnterComponent.into()))),

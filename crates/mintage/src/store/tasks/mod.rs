@@ -185,6 +185,8 @@ enum Phase {
     Entered,
     Running,
     Returned,
+    /// Its caller knows how it has ended, and it goes on by itself. No one waits for it.
+    Done,
     /// It was stopped. The error is for its caller.
     Failed(Option<Error>),
 }
@@ -252,8 +254,9 @@ impl<T: 'static> StoreInner<T> {
 
     /// Returns the numbers of the calls of an instance that wait.
     fn calls_of(&self, id: StoreInstanceId) -> Vec<usize> {
-        let waits =
-            |call: &GuestCall<T>| call.instance == id && !matches!(call.phase, Phase::Failed(_));
+        let waits = |call: &GuestCall<T>| {
+            call.instance == id && !matches!(call.phase, Phase::Failed(_) | Phase::Done)
+        };
         let calls = self.host.concurrency.calls.iter();
         calls
             .filter(|(_, call)| waits(call))
