@@ -10,7 +10,7 @@
 #   ci         units, with the first processor alone: the part for each change
 #
 # Without suites: all of them, `ci` aside. The environment variable PROCESSORS names the emulated
-# processors. The first run builds everything, which takes a quarter of an hour on two processors.
+# processors. The first run builds everything, which takes long.
 #
 # An emulator does not show everything: docs/rationale/aarch64.md says what.
 set -euo pipefail

@@ -6,7 +6,8 @@
 //!
 //! Runs are best for long pieces: all instances share their pages until they write to them.
 //! However, each run costs every slab one of the 65,530 mappings that a process can have, and a
-//! page takes 4,096 bytes of the file (65,536 for ARM) even if all but one are zero. Therefore, these limits apply:
+//! page takes 4,096 bytes of the file (65,536 for ARM) even if all but one are zero. Therefore,
+//! these limits apply:
 //!
 //! - There are at most [`MAX_RUNS`] runs. To reduce their number, runs include zero pages between
 //!   others.
@@ -65,8 +66,9 @@ struct Page {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans the image of a slab. The pieces must be in order, without overlap, and each on one page
-    /// of [`PAGE`](crate::PAGE) bytes. Runs consist of whole pages of `size` bytes, a multiple of that.
+    /// Plans the image of a slab. The pieces must be in order, without overlap, and each on one
+    /// page of [`PAGE`](crate::PAGE) bytes. Runs consist of whole pages of `size` bytes, a multiple
+    /// of that.
     pub fn new(layout: &SlabLayout, pieces: &[Piece<'a>], size: u64) -> Plan<'a> {
         let parts = layout.parts();
         let pages = Pages::new(&parts, pieces, size);
@@ -149,9 +151,9 @@ impl Pages {
 
     /// Returns the runs in order, without their file offsets.
     ///
-    /// Longer and longer gaps of zero pages are included until there are few runs, as long as the limit
-    /// of the file's size allows it. If even the pages alone exceed the limit, those that are nearly
-    /// empty are not mapped.
+    /// Longer and longer gaps of zero pages are included until there are few runs, as long as the
+    /// limit of the file's size allows it. If even the pages alone exceed the limit, those that are
+    /// nearly empty are not mapped.
     fn choose_runs(&self) -> Vec<ImageRun> {
         let limit = FREE + MAX_SPREAD * self.pages.iter().map(|page| page.bytes).sum::<u64>();
         let mut best = None;
@@ -179,8 +181,8 @@ impl Pages {
         runs
     }
 
-    /// Returns runs over the pages with at least `minimum` bytes. A run includes gaps of up to `gap`
-    /// pages, and stays within its part of the slab. Short runs are omitted.
+    /// Returns runs over the pages with at least `minimum` bytes. A run includes gaps of up to
+    /// `gap` pages, and stays within its part of the slab. Short runs are omitted.
     fn runs_over(&self, minimum: u64, gap: u64) -> Vec<ImageRun> {
         let mut runs: Vec<(Range<u64>, usize)> = Vec::new();
         for page in self.pages.iter().filter(|page| page.bytes >= minimum) {

@@ -171,8 +171,8 @@ impl Metadata {
         same("core_exports", &actual.core_exports, core_exports)
     }
 
-    /// Returns the size in bytes of the pages that the artifact is laid out for. A host can map it if
-    /// its pages are not larger.
+    /// Returns the size in bytes of the pages that the artifact is laid out for. A host can map it
+    /// if its pages are not larger.
     pub fn page(&self) -> u64 {
         elf::machine(&self.target.triple).map_or(PAGE, page_of)
     }

@@ -95,8 +95,8 @@ pub(crate) fn requested(request: &TargetRequest) -> Result<Builder> {
     Ok(builder)
 }
 
-/// Returns a processor of the architecture that a triple names, without features. The result has the
-/// triple in the form in which artifacts have it.
+/// Returns a processor of the architecture that a triple names, without features. The result has
+/// the triple in the form in which artifacts have it.
 fn lookup(name: &str) -> Result<Builder> {
     let refused = |reason: &str| unsupported!("cannot generate code for `{name}`: {reason}");
     let mut triple = Triple::from_str(name).map_err(|error| refused(&error.to_string()))?;
@@ -249,8 +249,8 @@ pub(crate) fn adapt(isa: &dyn TargetIsa, code: &mut [u8], traps: &[(u32, Trap)])
 /// Returns whether a store that faults has written nothing.
 ///
 /// On ARM, a store across the end of a page may write its first part before the access to the next
-/// page faults (Arm Architecture Reference Manual, B2.2.1: a misaligned store is a number of
-/// accesses to bytes).
+/// page faults: a misaligned store is a number of accesses to bytes (Arm Architecture Reference
+/// Manual, "Single-copy atomicity").
 pub(crate) fn stores_are_whole(isa: &dyn TargetIsa) -> bool {
     matches!(Arch::of(isa.triple()), Ok(Arch::X64))
 }

@@ -1,9 +1,9 @@
 //! Veneers: branches that reach the whole text, for branches that do not.
 //!
 //! A text that is smaller than the reach of a branch has none. A larger one is cut into chunks of
-//! whole functions. After each chunk is its island: a veneer for every function that the chunk calls.
-//! A branch whose target is out of reach goes to the veneer in the island of its chunk, which it
-//! always reaches, since a chunk and its island together are smaller than the reach
+//! whole functions. After each chunk is its island: a veneer for every function that the chunk
+//! calls. A branch whose target is out of reach goes to the veneer in the island of its chunk. It
+//! always reaches that, since a chunk and its island together are smaller than the reach
 //! ([`Reach`](super::isa::Reach)).
 
 use super::isa::{Isa, VENEER, patch_veneer, push_veneer};

@@ -389,7 +389,7 @@ mod tests {
             (Branch26, func(lower(0)), 1 << 28, 8, "out of reach"),
             (Branch26, func(lower(0)), i64::MIN, 8, "out of reach"),
             (Page21, func(lower(0)), 1 << 32, 8, "out of reach"),
-            (Branch26, func(lower(0)), 0, 29, "not within the text"),
+            (Branch26, func(lower(0)), 0, 32, "not within the text"),
             (PageOffset12, func(lower(0)), 0, 29, "not within the text"),
             (TextOffset8, func(lower(0)), i64::MAX, 8, "out of range"),
             (PcRelative4, func(lower(0)), 0, 29, "not within the text"),

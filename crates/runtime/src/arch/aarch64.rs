@@ -68,8 +68,8 @@ pub unsafe fn enter(
 /// # Safety
 ///
 /// The call is the innermost of this thread and under way: the [`enter`] that wrote the point, or
-/// the [`switch_to`](super::switch_to) that runs the call of [`prepare`], has not returned. No frame
-/// between it and here needs to be unwound.
+/// the [`switch_to`](super::switch_to) that runs the call of [`prepare`], has not returned. No
+/// frame between it and here needs to be unwound.
 #[unsafe(naked)]
 unsafe extern "C" fn exit(resume: *const ResumePoint) -> ! {
     naked_asm!("ldp x9, x10, [x0]", "mov sp, x9", "mov x0, #1", "br x10",)

@@ -121,8 +121,8 @@ impl MaySuspend {
     /// # Safety
     ///
     /// - `point` is the one that [`switch_to`](super::switch_to) runs now on this thread. The
-    ///   machine code that called the function is on the stack below it, and no other Rust code than
-    ///   the function.
+    ///   machine code that called the function is on the stack below it, and no other Rust code
+    ///   than the function.
     /// - The result goes to [`suspendable`](super::suspendable) as the result of its hook, which
     ///   owns nothing more.
     pub unsafe fn suspend(point: *mut SwitchPoint) -> MaySuspend {
