@@ -474,10 +474,11 @@ unsafe fn cancel(
 ) -> Result<Step, Failed> {
     let (domain, turns) = with(data, |state| {
         state.request_cancel(task);
-        (state.tasks[task].domain, state.queued())
+        let turns = state.queued().max(1);
+        (state.tasks[task].domain, state.cancel_turns(turns))
     });
     // Each thread that is ready now gets a turn, unless the task ends before.
-    for _ in 0..turns.max(1) {
+    for _ in 0..turns {
         let next = with(data, |state| {
             let resolved = state.subtask(subtask).is_resolved();
             (!resolved)

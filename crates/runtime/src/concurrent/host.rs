@@ -359,7 +359,7 @@ impl InstanceHandle {
         if data.concurrent.get().is_none() {
             return;
         }
-        let mut ended = with(data, |state| mem::replace(state, State::new()));
+        let mut ended = with(data, |state| mem::replace(state, State::new(None)));
         forget_waits(&mut ended);
     }
 

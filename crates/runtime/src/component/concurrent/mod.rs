@@ -8,6 +8,7 @@
 //! ```text
 //! tasks        tasks, their threads, the gate of a component instance
 //! waitables    subtasks and ends as things that have events; sets of them
+//! choices      what the specification leaves open
 //! ends         streams and futures: what happens when both sides copy
 //! host_ends    those with the host at one side
 //! ```
@@ -15,11 +16,13 @@
 //! A thread that waits is in the list of what it waits for. What happens there puts it into the
 //! queue of ready threads, and its condition is tested again when its turn comes.
 
+mod choices;
 mod ends;
 mod host_ends;
 mod tasks;
 mod waitables;
 
+use choices::Choices;
 pub use ends::{Buffer, EndState, MAX_LENGTH, Transfer};
 pub use host_ends::{Peer, PeerCopy};
 pub use tasks::{Caller, Condition, Origin, Start, Task, TaskState, Then, Thread, ThreadState};
@@ -63,6 +66,8 @@ pub struct Concurrent<F> {
     pub host_calls: usize,
     /// Tasks of the host that have given their results.
     pub returned: VecDeque<Key>,
+    /// Decides what the specification leaves open, unless that is first come, first served.
+    choices: Option<Choices>,
 }
 
 /// The state of a component instance.
@@ -87,7 +92,8 @@ struct Domain {
 }
 
 impl<F> Concurrent<F> {
-    pub const fn new() -> Self {
+    /// Creates a state without tasks. With a seed, tasks and threads take turns at random.
+    pub fn new(schedule_seed: Option<u64>) -> Self {
         Concurrent {
             domains: Vec::new(),
             tasks: Arena::new(),
@@ -100,6 +106,7 @@ impl<F> Concurrent<F> {
             switch_to: None,
             host_calls: 0,
             returned: VecDeque::new(),
+            choices: schedule_seed.map(Choices::new),
         }
     }
 
@@ -148,6 +155,7 @@ impl<F> Concurrent<F> {
 
     /// Makes those that wait longest to enter ready.
     fn wake_entering(&mut self, domain: DomainId) {
+        self.shuffle_entering(domain);
         let state = self.domain(domain);
         let first = [
             state.entering_exclusive.front().copied(),
@@ -192,6 +200,7 @@ impl<F> Concurrent<F> {
     /// thread as `own` and may take it. Any other one stays in the list of the waitable or set that
     /// it waits for, so that no one can remove that.
     pub fn next_ready(&mut self, domain: Option<DomainId>, own: Option<Key>) -> Option<Key> {
+        self.shuffle_ready();
         let mut at = 0;
         while let Some(&key) = self.ready.get(at) {
             let Some(thread) = self.threads.get(key) else {

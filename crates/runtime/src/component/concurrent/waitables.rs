@@ -21,7 +21,7 @@ pub struct Waitable {
     pub kind: WaitableKind,
     /// Its neighbours in the list of its set's members with events.
     before: Option<Key>,
-    after: Option<Key>,
+    pub(super) after: Option<Key>,
 }
 
 pub enum WaitableKind {
@@ -193,7 +193,8 @@ impl<F> Concurrent<F> {
     /// Takes an event of a set that has one. Returns it with the waitable.
     pub fn take_set_event(&mut self, set: Key) -> Option<(Key, Event)> {
         let first = self.sets[set].first?;
-        Some((first, self.take_event(first)))
+        let chosen = self.choose_member(first);
+        Some((chosen, self.take_event(chosen)))
     }
 
     /// Puts a waitable into a set, or takes it out of its set.
