@@ -43,6 +43,9 @@ const MAX_WAITABLES: usize = 10 * MAX_TASKS;
 /// a future of the host.
 pub const MAX_HOST_CALLS: usize = MAX_TASKS;
 
+/// The index of a thread that has not entered its component instance.
+const NO_INDEX: u32 = 0;
+
 /// The counter of `backpressure.inc` must stay below this.
 const MAX_BACKPRESSURE: u32 = 1 << 16;
 
@@ -194,7 +197,7 @@ impl<F> Concurrent<F> {
     }
 
     /// Takes the next thread that can go on, if there is one: of any component instance, or of
-    /// `domain`. It does not wait any more.
+    /// those of `domain` that have entered it. It does not wait any more.
     ///
     /// A synchronous task waits in a loop on the stack of its caller, and only that loop passes its
     /// thread as `own` and may take it. Any other one stays in the list of the waitable or set that
@@ -208,7 +211,8 @@ impl<F> Concurrent<F> {
                 continue;
             };
             let is_elsewhere = thread.start == Start::Nothing && own != Some(key);
-            if is_elsewhere || domain.is_some_and(|domain| domain != thread.domain) {
+            let is_other = |domain: DomainId| domain != thread.domain || thread.index == NO_INDEX;
+            if is_elsewhere || domain.is_some_and(is_other) {
                 at += 1;
                 continue;
             }

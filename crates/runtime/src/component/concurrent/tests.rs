@@ -72,8 +72,9 @@ fn tasks_enter_one_after_the_other_in_order() {
     assert_eq!(state.next_ready(None, None), None);
     for pair in threads.windows(2) {
         state.release_exclusive(DOMAIN);
-        assert_eq!(state.next_ready(Some(OTHER), None), None);
-        assert_eq!(state.next_ready(Some(DOMAIN), None), Some(pair[1]));
+        // Those that let others of a component instance run pass by who has not entered it.
+        assert_eq!(state.next_ready(Some(DOMAIN), None), None);
+        assert_eq!(state.next_ready(None, None), Some(pair[1]));
         state.enter(pair[1]);
         assert_eq!(state.next_ready(None, None), None);
     }
@@ -168,6 +169,33 @@ fn a_task_that_waits_to_enter_can_be_cancelled() {
     let task = state.threads[thread].task;
     state.tasks[task].state = TaskState::PendingCancel;
     state.enqueue(thread);
+    assert_eq!(state.next_ready(None, None), Some(thread));
+}
+
+/// An event that says that a subtask has begun may be pending when it ends.
+#[test]
+fn the_end_of_a_subtask_wakes_who_waits_for_it() {
+    let mut state = State::new(None);
+    let subtask = state.add_waitable(
+        Some(DOMAIN),
+        WaitableKind::Subtask(Subtask {
+            state: SubtaskState::Started,
+            task: None,
+            host: None,
+            scope: None,
+            is_delivered: false,
+            cancellation_requested: true,
+            result: 0,
+            result_is_async: true,
+        }),
+    );
+    let subtask = subtask.unwrap();
+    state.set_pending(subtask);
+    let thread = task(&mut state, false);
+    state.wait(thread, Condition::Resolved(subtask));
+    assert_eq!(state.next_ready(None, None), None);
+    state.subtask(subtask).state = SubtaskState::Returned;
+    state.set_pending(subtask);
     assert_eq!(state.next_ready(None, None), Some(thread));
 }
 

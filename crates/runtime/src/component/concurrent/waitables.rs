@@ -160,13 +160,12 @@ impl<F> Concurrent<F> {
     /// Notes that a waitable has an event, which is computed when it is taken.
     pub fn set_pending(&mut self, key: Key) {
         let waitable = &mut self.waitables[key];
-        if std::mem::replace(&mut waitable.is_pending, true) {
-            return;
-        }
+        let was_pending = std::mem::replace(&mut waitable.is_pending, true);
+        // Who waits for the end of a subtask waits also while the event of its begin is pending.
         if let Some(waiter) = waitable.waiter {
             self.enqueue(waiter);
         }
-        if self.waitables[key].set.is_some() {
+        if !was_pending && self.waitables[key].set.is_some() {
             self.link(key);
         }
     }
