@@ -200,6 +200,25 @@ impl HostTask {
         })
     }
 
+    /// Calls `f`, which may run `post-return`, while the thread is the current one that has given
+    /// the result.
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new). `f` leaves no code of the instance suspended.
+    pub unsafe fn within<R>(self, instance: InstanceHandle, f: impl FnOnce() -> R) -> R {
+        // SAFETY: as the caller promises.
+        let data = unsafe { instance.data() };
+        let outer = with(data, |state| {
+            let task = state.tasks.get(self.task);
+            let thread = task.and_then(|task| task.returning);
+            mem::replace(&mut state.current, thread)
+        });
+        let result = f();
+        with(data, |state| state.current = outer);
+        result
+    }
+
     /// Lets the task go on, whose result the host has taken. (A function that is lifted without
     /// `async` has ended.) Returns whether a host function has the store now, and waits.
     ///
