@@ -333,6 +333,18 @@ impl InstanceHandle {
         Ok(Turn::Busy)
     }
 
+    /// Returns whether a task of the host has a result that the host has not taken. The guest goes
+    /// on after `task.return` when it has, before anything else runs.
+    ///
+    /// # Safety
+    ///
+    /// As [`has_tasks`](Self::has_tasks).
+    pub unsafe fn has_result(self) -> bool {
+        // SAFETY: as the caller promises.
+        let data = unsafe { self.data() };
+        data.concurrent.get().is_some() && with(data, |state| !state.returned.is_empty())
+    }
+
     /// Returns whether a turn would do something.
     ///
     /// # Safety
