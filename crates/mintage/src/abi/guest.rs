@@ -411,14 +411,22 @@ impl<'a> Guest<'a> {
                 // `realloc` is resolved from the canonical options that `domain` belongs to, and
                 // validation gave it four `i32` parameters and one result. A host function that it
                 // calls sees that `may_leave` is off, and that this is not access to a store.
+                //
+                // It is a task of its own (CanonicalABI.md, `LiftLowerContext.reallocate`).
                 let result = unsafe {
-                    mintage_runtime::call_confined(
-                        instance.handle(),
+                    let handle = instance.handle();
+                    let is_task = handle.enter_task(*domain)?;
+                    let result = mintage_runtime::call_confined(
+                        handle,
                         *domain,
                         realloc,
                         words.as_mut_ptr(),
                         limiter_access(limiter),
-                    )
+                    );
+                    if is_task {
+                        handle.exit_task();
+                    }
+                    result
                 };
                 result.map_err(stopped)?;
                 Ok(words[0] as u32)

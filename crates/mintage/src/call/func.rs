@@ -525,7 +525,7 @@ impl Call<'_, LiftId> {
         scope.run_task(self.words).await?;
         let result = self.lift_results(scope.store, lift)?;
         scope.exit()?;
-        self.finish(scope.store)?;
+        scope.clean_up(|store| self.finish(store))?;
         scope.finish_task().await?;
         scope.leave_task();
         Ok(result)

@@ -41,6 +41,7 @@ pub struct Config {
     pub(crate) max_wasm_stack: usize,
     async_stack_size: usize,
     pub(crate) max_address_space: u64,
+    pub(crate) schedule_seed: Option<u64>,
     pub(crate) threads: Option<usize>,
     #[cfg(feature = "compiler")]
     pub(crate) compile_limits: mintage_compile::CompileLimits,
@@ -71,6 +72,7 @@ impl Default for Config {
             // indexes); the largest known components have a hundred core instances, which share a
             // few memories.
             max_address_space: 1 << 40,
+            schedule_seed: None,
             threads: None,
             #[cfg(feature = "compiler")]
             compile_limits: mintage_compile::CompileLimits::new(),
@@ -178,6 +180,20 @@ impl Config {
     /// Makes the pool of stacks for asynchronous calls.
     pub(crate) fn stacks(&self) -> Arc<StackPool> {
         StackPool::new(self.async_stack_size, self.max_wasm_stack, &self.pool)
+    }
+
+    /// Sets a seed from which stores draw what the Component Model leaves open in the order of
+    /// asynchronous code; default: none, so that tasks go on first come, first served.
+    ///
+    /// These are: which thread goes on that is ready, which event of a waitable set is delivered
+    /// first, which call that waits enters first, how many threads run while a call is cancelled,
+    /// and whether a thread goes on at once that need not wait. A guest that is right works with
+    /// each seed. The same seed and the same inputs make the same choices, so that a test can
+    /// repeat an order. [`Store::set_schedule_seed`](crate::Store::set_schedule_seed) sets the seed
+    /// of one store.
+    pub fn schedule_seed(&mut self, seed: Option<u64>) -> &mut Self {
+        self.schedule_seed = seed;
+        self
     }
 
     /// Sets the bytes of address space that an instance may take, accessible or not; default: 1

@@ -63,6 +63,7 @@ impl<T> StoreInner<T> {
                 cancel: cancel_host::<T>,
                 peer: drive_stream::<T>,
             }),
+            schedule_seed: self.opaque.schedule_seed,
         };
         // SAFETY: what is current in the store stays where it is until the store is dropped, and
         // with it its instances.

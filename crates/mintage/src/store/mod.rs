@@ -162,6 +162,8 @@ pub(crate) struct StoreOpaque {
     pub hostcall_fuel: usize,
     /// The instances that may have tasks.
     pub concurrent: Vec<StoreInstanceId>,
+    /// See [`Config::schedule_seed`](crate::Config::schedule_seed).
+    pub schedule_seed: Option<u64>,
     /// The resources that the host holds.
     pub handles: HostHandles,
     /// The current state of the store, beside this in one allocation.
@@ -181,6 +183,7 @@ impl<T> Store<T> {
                 engine: engine.clone(),
                 tasks: LazyHostTasks::default(),
                 concurrent: Vec::new(),
+                schedule_seed: engine.config().schedule_seed,
                 instances: Instances::default(),
                 used: Used::default(),
                 hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
@@ -241,6 +244,12 @@ impl<T> Store<T> {
         limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiterAsync) + Send + Sync + 'static,
     ) {
         self.inner.host.limiter = Some(FindLimiter::Async(Box::new(limiter)));
+    }
+
+    /// Sets the seed of the order in which asynchronous code of instances goes on that are made
+    /// from now on, in place of [`Config::schedule_seed`](crate::Config::schedule_seed).
+    pub fn set_schedule_seed(&mut self, seed: Option<u64>) {
+        self.inner.opaque.schedule_seed = seed;
     }
 
     /// Returns the limit, in bytes, on the host memory for values that a guest passes in one call.

@@ -2,15 +2,13 @@
 
 mod callees;
 mod debug_info;
-mod shared;
 
 pub use callees::Callee;
 pub use debug_info::DebugInfo;
-pub(crate) use shared::SharedTexts;
 
 use crate::arch;
 use crate::component::handles::{Handles, KeptHandles};
-use crate::pool::{Pool, PooledSlab, Shelf, Written};
+use crate::pool::{Pool, PooledSlab, SharedText, Shelf, Written};
 use crate::slab::Image;
 use crate::sys::mmap::{self, FileMapping};
 use crate::sys::{self, signals, thread};
@@ -22,7 +20,6 @@ use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
     ArtifactFault, ErrorKind, FuncKey, ObjectTypeId, Printable, SigId, Target, Tunables, artifact,
 };
-use shared::SharedText;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -479,7 +476,7 @@ impl Drop for Code {
 }
 
 /// Returns what an artifact shares with other components, if it is large enough and the host wants
-/// that. `is_own` is as in [`SharedTexts::find`].
+/// that. `is_own` says whether the artifact is in a file that may change.
 fn find_shared<B: AsRef<[u8]>>(
     artifact: &Artifact<B>,
     pool: &Pool,

@@ -472,12 +472,30 @@ unsafe fn cancel(
     is_async: bool,
     poll: &mut Poll<'_>,
 ) -> Result<Step, Failed> {
+    let entering = with(data, |state| {
+        let Task {
+            state, implicit, ..
+        } = state.tasks[task];
+        implicit.filter(|_| state == TaskState::Initial)
+    });
+    if let Some(thread) = entering {
+        // It ends at once, before anything else runs.
+        with(data, |state| {
+            state.request_cancel(task);
+            state.stop_waiting(thread);
+        });
+        // SAFETY: as the caller promises.
+        unsafe { resume(data, thread, poll) }?;
+        // SAFETY: as above.
+        return unsafe { cancelling(data, subtask, is_async, poll) };
+    }
     let (domain, turns) = with(data, |state| {
         state.request_cancel(task);
-        (state.tasks[task].domain, state.queued())
+        let turns = state.queued().max(1);
+        (state.tasks[task].domain, state.cancel_turns(turns))
     });
     // Each thread that is ready now gets a turn, unless the task ends before.
-    for _ in 0..turns.max(1) {
+    for _ in 0..turns {
         let next = with(data, |state| {
             let resolved = state.subtask(subtask).is_resolved();
             (!resolved)
@@ -506,7 +524,13 @@ pub(super) unsafe fn cancelling(
     poll: &mut Poll<'_>,
 ) -> Result<Step, Failed> {
     let resolved = with(data, |state| state.subtask(subtask).is_resolved());
-    if resolved || !is_async {
+    if resolved {
+        with(data, |state| {
+            state.waitables[subtask].has_sync_waiter = false
+        });
+        return Ok(Step::Done(take_event(data, subtask)[2]));
+    }
+    if !is_async {
         let (condition, then) = (Condition::Resolved(subtask), Then::Cancelled(subtask));
         // SAFETY: as the caller promises.
         return unsafe { wait(data, condition, then, poll) };

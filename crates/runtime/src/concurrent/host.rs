@@ -200,6 +200,25 @@ impl HostTask {
         })
     }
 
+    /// Calls `f`, which may run `post-return`, while the thread is the current one that has given
+    /// the result.
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new). `f` leaves no code of the instance suspended.
+    pub unsafe fn within<R>(self, instance: InstanceHandle, f: impl FnOnce() -> R) -> R {
+        // SAFETY: as the caller promises.
+        let data = unsafe { instance.data() };
+        let outer = with(data, |state| {
+            let task = state.tasks.get(self.task);
+            let thread = task.and_then(|task| task.returning);
+            mem::replace(&mut state.current, thread)
+        });
+        let result = f();
+        with(data, |state| state.current = outer);
+        result
+    }
+
     /// Lets the task go on, whose result the host has taken. (A function that is lifted without
     /// `async` has ended.) Returns whether a host function has the store now, and waits.
     ///
@@ -314,6 +333,18 @@ impl InstanceHandle {
         Ok(Turn::Busy)
     }
 
+    /// Returns whether a task of the host has a result that the host has not taken. The guest goes
+    /// on after `task.return` when it has, before anything else runs.
+    ///
+    /// # Safety
+    ///
+    /// As [`has_tasks`](Self::has_tasks).
+    pub unsafe fn has_result(self) -> bool {
+        // SAFETY: as the caller promises.
+        let data = unsafe { self.data() };
+        data.concurrent.get().is_some() && with(data, |state| !state.returned.is_empty())
+    }
+
     /// Returns whether a turn would do something.
     ///
     /// # Safety
@@ -359,7 +390,7 @@ impl InstanceHandle {
         if data.concurrent.get().is_none() {
             return;
         }
-        let mut ended = with(data, |state| mem::replace(state, State::new()));
+        let mut ended = with(data, |state| mem::replace(state, State::new(None)));
         forget_waits(&mut ended);
     }
 

@@ -65,7 +65,7 @@ pub(crate) type State = Concurrent<SuspendableCall>;
 fn state(data: &InstanceData) -> &RefCell<State> {
     let state = data
         .concurrent
-        .get_or_init(|| Box::new(RefCell::new(State::new())));
+        .get_or_init(|| Box::new(RefCell::new(State::new(data.schedule_seed))));
     let state: &dyn Any = &**state;
     let state = state.downcast_ref::<RefCell<State>>();
     state.expect("only this folder makes it")

@@ -322,8 +322,10 @@ pub(super) unsafe fn wait(
     poll: &mut Poll<'_>,
 ) -> Result<Step, Failed> {
     let current = with(data, |state| state.current).ok_or(Trap::NoTask)?;
-    let holds = with(data, |state| state.holds(current, condition));
-    if holds {
+    let goes_on = with(data, |state| {
+        state.holds(current, condition) && state.goes_on_at_once(true)
+    });
+    if goes_on {
         // SAFETY: as the caller promises.
         return unsafe { then_step(data, then, poll) };
     }

@@ -250,6 +250,10 @@ unsafe fn switch(
             with(data, |state| state.check_suspended(other))?;
         }
     }
+    let yields = kind == thread_switch::YIELD;
+    if yields && with(data, |state| state.goes_on_at_once(false)) {
+        return Ok(Step::Done(0));
+    }
     let (synchronous, next) = with(data, |state| {
         state.threads[current].then = Then::Return(0);
         let next = state.switch(current, kind, other);

@@ -58,6 +58,8 @@ pub struct StoreState {
     /// What the host does for tasks. If there is none, the store has no host functions that go on
     /// while a guest does.
     pub hooks: Option<HostHooks>,
+    /// Makes tasks and threads take turns at random, from this seed.
+    pub schedule_seed: Option<u64>,
 }
 
 /// What the host does for tasks. All functions get the pointer for host functions.
@@ -101,6 +103,8 @@ pub struct InstanceData {
     pub check_in: Option<CheckIn>,
     /// What the host does for tasks.
     pub hooks: Option<HostHooks>,
+    /// Makes tasks and threads take turns at random, from this seed.
+    pub schedule_seed: Option<u64>,
     /// Whether a call was stopped.
     pub poisoned: Cell<bool>,
     /// The handle tables. They are borrowed only while no other code runs.
@@ -183,6 +187,7 @@ impl InstanceData {
             current,
             check_in,
             hooks,
+            schedule_seed,
         } = store;
         let Tunables {
             interruptible,
@@ -210,6 +215,7 @@ impl InstanceData {
                 current,
                 check_in,
                 hooks,
+                schedule_seed,
                 poisoned: Cell::new(false),
                 handles: RefCell::new(code.new_handles(limits.handles)),
                 user: Cell::new(0),

@@ -1,10 +1,11 @@
 //! [`Pool`]: the limits of all slabs of an engine, and its idle slabs.
 //!
 //! ```text
-//! Pool        one per engine     counts slabs, finds idle ones to unmap     mod.rs, counts.rs
-//! Shelf       one per component  its idle slabs                             shelf.rs
-//! PooledSlab  one per instance   a slab with its share of the counts        pooled.rs, claim.rs
-//! Cleaner     one per pool       a thread that resets slabs, if configured  cleaner.rs
+//! Pool         one per engine     counts slabs, finds idle ones to unmap     mod.rs, counts.rs
+//! Shelf        one per component  its idle slabs                             shelf.rs
+//! PooledSlab   one per instance   a slab with its share of the counts        pooled.rs, claim.rs
+//! Cleaner      one per pool       a thread that resets slabs, if configured  cleaner.rs
+//! SharedTexts  one per pool       machine code that several components have  texts.rs
 //! ```
 //!
 //! A slab counts while it is mapped ([`Claim`]), in use or idle. So taking an idle slab and putting
@@ -21,12 +22,13 @@ mod config;
 mod counts;
 mod pooled;
 mod shelf;
+mod texts;
 
 pub use config::PoolConfig;
 pub use pooled::{PooledSlab, Written};
 pub use shelf::Shelf;
+pub(crate) use texts::SharedText;
 
-use crate::code::SharedTexts;
 use crate::slab::ResetOptions;
 use crate::sys::mappings::{self, SlabMappings};
 use crate::sys::pagemap::Pagemap;
@@ -39,6 +41,7 @@ use std::cmp::Reverse;
 use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use texts::SharedTexts;
 
 /// Locks a mutex whose data is consistent whenever it is unlocked, even by a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -132,6 +132,7 @@ pub fn store(words: StoreWords) -> StoreState {
         current,
         check_in: None,
         hooks: None,
+        schedule_seed: None,
     }
 }
 

@@ -198,7 +198,14 @@ impl<'a, 'f, 'b> AdapterEmitter<'a, 'f, 'b> {
         let (old, old_size) = old.unwrap_or((zero, zero));
         let align_value = self.size(align);
         let arguments = [old, old_size, align_value, size].map(|value| self.as_index(side, value));
+        // A task of its own, so that `context.get` and its like see nothing of the others
+        // (CanonicalABI.md, `LiftLowerContext.reallocate`).
+        let task = match super::asks_for_tasks(self.input.program, side.domain) {
+            true => self.enter_task(),
+            false => None,
+        };
         let results = self.call_confined(side, self.dst_flags, realloc, &arguments);
+        self.exit_task(task);
         let pointer = *results
             .first()
             .context("internal error: `realloc` has no result")?;

@@ -32,8 +32,8 @@ use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::Value;
 use cranelift_frontend::FunctionBuilder;
 pub(crate) use emitter::AdapterEmitter;
-use mintage_environ::AdapterId;
 use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType, MAX_FLAT_RESULTS};
+use mintage_environ::{AdapterId, DomainId};
 use mintage_program::{Adapter, Program};
 use value::{Destination, Source};
 
@@ -66,7 +66,7 @@ pub(crate) fn inlinable<'a>(program: &'a Program<'_>, id: AdapterId) -> Option<&
     let adapter = program.adapters.get(id)?;
     let types = &program.interface.types;
     let func = types.func(adapter.ty);
-    let is_task = func.is_async || enters_task(program, adapter);
+    let is_task = func.is_async || asks_for_tasks(program, adapter.lift.options.domain);
     let few = types.params_abi(func).flat_count.is_some()
         && func.result.is_none_or(|ty| fits_one_value(types.abi(ty)));
     let only_numbers = || {
@@ -101,15 +101,11 @@ fn is_numbers(types: &ComponentTypes, ty: InterfaceType) -> bool {
     }
 }
 
-/// Returns whether the callee's component instance has built-ins that ask which task runs, so that
-/// the runtime must know of the call.
-fn enters_task(program: &Program<'_>, adapter: &Adapter) -> bool {
-    let domain = adapter.lift.options.domain;
-    program
-        .interface
-        .concurrent_domains
-        .binary_search(&domain)
-        .is_ok()
+/// Returns whether a component instance has built-ins that ask which task runs, so that the runtime
+/// must know of calls.
+fn asks_for_tasks(program: &Program<'_>, domain: DomainId) -> bool {
+    let domains = &program.interface.concurrent_domains;
+    domains.binary_search(&domain).is_ok()
 }
 
 /// Emits the body of an adapter at the current place of `builder`, for a caller with the context
@@ -142,7 +138,7 @@ pub(crate) fn body(
     let params = parameter_types(types, adapter);
     let params = parameters(emitter, adapter, &params, &mut arguments)?;
     let callee = adapter.lift.callee;
-    let task = match enters_task(input.program, adapter) {
+    let task = match asks_for_tasks(input.program, adapter.lift.options.domain) {
         true => emitter.enter_task(),
         false => None,
     };

@@ -145,7 +145,10 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
             // It was polled just now.
             return Ok(Pass::Blocked);
         }
-        if let Some((_, job)) = self.store.host.concurrency.jobs.pop_front() {
+        if !self.store.host.concurrency.jobs.is_empty()
+            && !self.has_results()
+            && let Some((_, job)) = self.store.host.concurrency.jobs.pop_front()
+        {
             self.start_job(job.into_inner());
             return Ok(Pass::Progress);
         }
@@ -303,6 +306,15 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
         }
     }
 
+    /// Returns whether a call has a result that was not taken. Its guest goes on before others
+    /// begin.
+    fn has_results(&self) -> bool {
+        let instances = self.store.opaque.concurrent.iter();
+        let mut handles = instances.map(|&id| self.store.opaque.instances[id].runtime.handle());
+        // SAFETY: the instances are in the store, which is borrowed exclusively.
+        handles.any(|handle| unsafe { handle.has_result() })
+    }
+
     /// Lets new calls try to begin. Returns whether there were some.
     fn start_calls(&mut self, cx: &mut Context<'_>) -> bool {
         let mut some = false;
@@ -327,6 +339,12 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
             match unsafe { task.try_enter(handle) } {
                 true => self.begins(tag, cx),
                 false => self.store.host.concurrency.calls[tag].phase = Phase::AtGate,
+            }
+            let instance = self.store.opaque.instances.get(id);
+            // SAFETY: as above.
+            if instance.is_some_and(|instance| unsafe { instance.runtime.handle().has_result() }) {
+                // The guest goes on before others begin.
+                break;
             }
         }
         self.store.host.concurrency.starting.append(&mut waiting);

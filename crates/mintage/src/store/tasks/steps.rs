@@ -1,6 +1,6 @@
 //! The steps of a call of a task by a future that has the store.
 
-use super::{CallScope, Driver, GuestCall, LIFT_WORDS, Phase};
+use super::{CallScope, Driver, GuestCall, LIFT_WORDS, Phase, StoreInner};
 use crate::error::Result;
 use mintage_environ::LiftId;
 use mintage_runtime::HostTask;
@@ -34,6 +34,21 @@ impl<T: 'static> CallScope<'_, T> {
         });
         self.hold_task(tag);
         Ok(tag)
+    }
+
+    /// Calls `clean_up`, which runs `post-return`, within the task that has given its result.
+    ///
+    /// # Errors
+    ///
+    /// Those of `clean_up`.
+    pub fn clean_up(
+        &mut self,
+        clean_up: impl FnOnce(&mut StoreInner<T>) -> Result<()>,
+    ) -> Result<()> {
+        let GuestCall { task, handle, .. } = self.store.host.concurrency.calls[self.task()];
+        // SAFETY: the instance is in the store, which is borrowed exclusively. `post-return` cannot
+        // be suspended.
+        unsafe { task.within(handle, || clean_up(self.store)) }
     }
 }
 

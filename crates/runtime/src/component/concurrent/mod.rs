@@ -8,6 +8,7 @@
 //! ```text
 //! tasks        tasks, their threads, the gate of a component instance
 //! waitables    subtasks and ends as things that have events; sets of them
+//! choices      what the specification leaves open
 //! ends         streams and futures: what happens when both sides copy
 //! host_ends    those with the host at one side
 //! ```
@@ -15,11 +16,13 @@
 //! A thread that waits is in the list of what it waits for. What happens there puts it into the
 //! queue of ready threads, and its condition is tested again when its turn comes.
 
+mod choices;
 mod ends;
 mod host_ends;
 mod tasks;
 mod waitables;
 
+use choices::Choices;
 pub use ends::{Buffer, EndState, MAX_LENGTH, Transfer};
 pub use host_ends::{Peer, PeerCopy};
 pub use tasks::{Caller, Condition, Origin, Start, Task, TaskState, Then, Thread, ThreadState};
@@ -39,6 +42,9 @@ const MAX_WAITABLES: usize = 10 * MAX_TASKS;
 /// The most calls of host functions that have not returned, of a root instance at a time. Each has
 /// a future of the host.
 pub const MAX_HOST_CALLS: usize = MAX_TASKS;
+
+/// The index of a thread that has not entered its component instance.
+const NO_INDEX: u32 = 0;
 
 /// The counter of `backpressure.inc` must stay below this.
 const MAX_BACKPRESSURE: u32 = 1 << 16;
@@ -63,6 +69,8 @@ pub struct Concurrent<F> {
     pub host_calls: usize,
     /// Tasks of the host that have given their results.
     pub returned: VecDeque<Key>,
+    /// Decides what the specification leaves open, unless that is first come, first served.
+    choices: Option<Choices>,
 }
 
 /// The state of a component instance.
@@ -87,7 +95,8 @@ struct Domain {
 }
 
 impl<F> Concurrent<F> {
-    pub const fn new() -> Self {
+    /// Creates a state without tasks. With a seed, tasks and threads take turns at random.
+    pub fn new(schedule_seed: Option<u64>) -> Self {
         Concurrent {
             domains: Vec::new(),
             tasks: Arena::new(),
@@ -100,6 +109,7 @@ impl<F> Concurrent<F> {
             switch_to: None,
             host_calls: 0,
             returned: VecDeque::new(),
+            choices: schedule_seed.map(Choices::new),
         }
     }
 
@@ -148,6 +158,7 @@ impl<F> Concurrent<F> {
 
     /// Makes those that wait longest to enter ready.
     fn wake_entering(&mut self, domain: DomainId) {
+        self.shuffle_entering(domain);
         let state = self.domain(domain);
         let first = [
             state.entering_exclusive.front().copied(),
@@ -186,12 +197,13 @@ impl<F> Concurrent<F> {
     }
 
     /// Takes the next thread that can go on, if there is one: of any component instance, or of
-    /// `domain`. It does not wait any more.
+    /// those of `domain` that have entered it. It does not wait any more.
     ///
     /// A synchronous task waits in a loop on the stack of its caller, and only that loop passes its
     /// thread as `own` and may take it. Any other one stays in the list of the waitable or set that
     /// it waits for, so that no one can remove that.
     pub fn next_ready(&mut self, domain: Option<DomainId>, own: Option<Key>) -> Option<Key> {
+        self.shuffle_ready();
         let mut at = 0;
         while let Some(&key) = self.ready.get(at) {
             let Some(thread) = self.threads.get(key) else {
@@ -199,7 +211,8 @@ impl<F> Concurrent<F> {
                 continue;
             };
             let is_elsewhere = thread.start == Start::Nothing && own != Some(key);
-            if is_elsewhere || domain.is_some_and(|domain| domain != thread.domain) {
+            let is_other = |domain: DomainId| domain != thread.domain || thread.index == NO_INDEX;
+            if is_elsewhere || domain.is_some_and(is_other) {
                 at += 1;
                 continue;
             }

@@ -466,7 +466,9 @@ impl<F> Concurrent<F> {
                 self.threads[other].state = ThreadState::Running;
                 return true;
             }
-            self.threads[other].start != Start::Nothing && self.take_if_ready(other)
+            // The thread of a synchronous task goes on where it waits, before any other one.
+            let is_ready = self.take_if_ready(other);
+            is_ready && self.threads[other].start != Start::Nothing
         });
         match kind & thread_switch::YIELD {
             0 => self.threads[current].state = ThreadState::Suspended,

@@ -57,7 +57,7 @@ const CANCELLED: u32 = 2;
 
 #[test]
 fn tasks_enter_one_after_the_other_in_order() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let threads: Vec<Key> = (0..3).map(|_| task(&mut state, true)).collect();
     let free = task(&mut state, false);
     assert!(state.try_enter(threads[0]));
@@ -72,8 +72,9 @@ fn tasks_enter_one_after_the_other_in_order() {
     assert_eq!(state.next_ready(None, None), None);
     for pair in threads.windows(2) {
         state.release_exclusive(DOMAIN);
-        assert_eq!(state.next_ready(Some(OTHER), None), None);
-        assert_eq!(state.next_ready(Some(DOMAIN), None), Some(pair[1]));
+        // Those that let others of a component instance run pass by who has not entered it.
+        assert_eq!(state.next_ready(Some(DOMAIN), None), None);
+        assert_eq!(state.next_ready(None, None), Some(pair[1]));
         state.enter(pair[1]);
         assert_eq!(state.next_ready(None, None), None);
     }
@@ -84,9 +85,68 @@ fn tasks_enter_one_after_the_other_in_order() {
     assert_eq!((indexes, state.threads[free].index), (vec![1, 3, 4], 2));
 }
 
+/// Returns the orders in which ready threads go on, tasks enter, and events of a set come.
+fn orders(seed: Option<u64>) -> [Vec<usize>; 3] {
+    let mut state = State::new(seed);
+    let position = |list: &[Key], key| list.iter().position(|&other| other == key).unwrap();
+    let ready: Vec<Key> = (0..8).map(|_| task(&mut state, false)).collect();
+    for &thread in &ready {
+        state.wait(thread, Condition::Always);
+    }
+    let next = || state.next_ready(None, None);
+    let turns = std::iter::from_fn(next).map(|key| position(&ready, key));
+    let turns = turns.collect();
+
+    state.add_backpressure(DOMAIN, 1).unwrap();
+    let entering: Vec<Key> = (0..8).map(|_| task(&mut state, false)).collect();
+    for &thread in &entering {
+        assert!(!state.try_enter(thread));
+    }
+    state.add_backpressure(DOMAIN, -1).unwrap();
+    let next = || state.next_ready(None, None);
+    let entries = std::iter::from_fn(next).map(|key| position(&entering, key));
+    let entries = entries.collect();
+
+    let set = state.add_set().unwrap();
+    let members: Vec<Key> = (0..8)
+        .map(|_| {
+            let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
+            assert_eq!(copy(&mut state, reader, 1), None);
+            state.join(reader, Some(set));
+            assert_eq!(copy(&mut state, writer, 1), Some(completed(1)));
+            reader
+        })
+        .collect();
+    let next = || state.take_set_event(set);
+    let events = std::iter::from_fn(next).map(|(key, _)| position(&members, key));
+    [turns, entries, events.collect()]
+}
+
+#[test]
+fn a_seed_decides_every_order() {
+    let in_order: Vec<usize> = (0..8).collect();
+    assert_eq!(
+        orders(None),
+        [in_order.clone(), in_order.clone(), in_order.clone()]
+    );
+    let of_seeds: Vec<_> = (0..20).map(|seed| orders(Some(seed))).collect();
+    for at in 0..3 {
+        let differs = |pair: &[[Vec<usize>; 3]]| pair[0][at] != pair[1][at];
+        assert!(of_seeds.windows(2).all(differs), "{of_seeds:?}");
+    }
+    for (seed, order) in of_seeds.iter().enumerate() {
+        assert_eq!(&orders(Some(seed as u64)), order);
+        for list in order {
+            let mut sorted = list.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, in_order);
+        }
+    }
+}
+
 #[test]
 fn backpressure_closes_the_gate_for_all() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let thread = task(&mut state, false);
     state.add_backpressure(DOMAIN, 1).unwrap();
     state.add_backpressure(DOMAIN, 1).unwrap();
@@ -102,7 +162,7 @@ fn backpressure_closes_the_gate_for_all() {
 
 #[test]
 fn a_task_that_waits_to_enter_can_be_cancelled() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let thread = task(&mut state, false);
     state.add_backpressure(DOMAIN, 1).unwrap();
     assert!(!state.try_enter(thread));
@@ -112,9 +172,36 @@ fn a_task_that_waits_to_enter_can_be_cancelled() {
     assert_eq!(state.next_ready(None, None), Some(thread));
 }
 
+/// An event that says that a subtask has begun may be pending when it ends.
+#[test]
+fn the_end_of_a_subtask_wakes_who_waits_for_it() {
+    let mut state = State::new(None);
+    let subtask = state.add_waitable(
+        Some(DOMAIN),
+        WaitableKind::Subtask(Subtask {
+            state: SubtaskState::Started,
+            task: None,
+            host: None,
+            scope: None,
+            is_delivered: false,
+            cancellation_requested: true,
+            result: 0,
+            result_is_async: true,
+        }),
+    );
+    let subtask = subtask.unwrap();
+    state.set_pending(subtask);
+    let thread = task(&mut state, false);
+    state.wait(thread, Condition::Resolved(subtask));
+    assert_eq!(state.next_ready(None, None), None);
+    state.subtask(subtask).state = SubtaskState::Returned;
+    state.set_pending(subtask);
+    assert_eq!(state.next_ready(None, None), Some(thread));
+}
+
 #[test]
 fn events_of_a_set_are_in_the_order_in_which_they_happened() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let set = state.add_set().unwrap();
     let ends: Vec<[Key; 2]> = (0..3)
         .map(|_| state.new_ends(STREAM, Some(DOMAIN)).unwrap())
@@ -140,7 +227,7 @@ fn events_of_a_set_are_in_the_order_in_which_they_happened() {
 
 #[test]
 fn a_thread_waits_until_its_set_has_an_event() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let set = state.add_set().unwrap();
     let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
     let thread = task(&mut state, false);
@@ -160,7 +247,7 @@ fn a_thread_waits_until_its_set_has_an_event() {
 
 #[test]
 fn copies_meet_in_parts() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
     assert_eq!(copy(&mut state, writer, 5), None);
     assert_eq!(copy(&mut state, reader, 2), Some(completed(2)));
@@ -182,7 +269,7 @@ fn copies_meet_in_parts() {
 /// only the write completes.
 #[test]
 fn lengths_of_zero() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
     assert_eq!(copy(&mut state, reader, 0), None);
     assert_eq!(copy(&mut state, writer, 3), None);
@@ -197,7 +284,7 @@ fn lengths_of_zero() {
 
 #[test]
 fn an_idle_end_learns_that_the_other_is_gone() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
     state.drop_end(reader);
     assert!(state.waitables[writer].is_pending);
@@ -207,7 +294,7 @@ fn an_idle_end_learns_that_the_other_is_gone() {
 
 #[test]
 fn forwarding_connects_the_outer_ends() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let [reader, inner_writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
     let [inner_reader, writer] = state.new_ends(STREAM, Some(OTHER)).unwrap();
     assert_eq!(copy(&mut state, writer, 4), None);
@@ -226,7 +313,7 @@ fn forwarding_connects_the_outer_ends() {
 
 #[test]
 fn ends_in_one_component_instance_pass_numbers_only() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
     assert_eq!(state.copy(writer, buffer(1), false), Ok(None));
     assert_eq!(
@@ -237,7 +324,7 @@ fn ends_in_one_component_instance_pass_numbers_only() {
 
 #[test]
 fn the_host_copies_bit_by_bit() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let [reader, writer] = state.new_host_end(STREAM, DOMAIN, 7).unwrap();
     let peer = |copy| Peer {
         is_gone: false,
@@ -281,7 +368,7 @@ fn the_host_copies_bit_by_bit() {
 
 #[test]
 fn an_end_comes_back_from_the_host() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let [reader, writer] = state.new_ends(STREAM, Some(DOMAIN)).unwrap();
     state.set_host(reader, 7);
     assert_eq!(copy(&mut state, writer, 4), None);
@@ -300,7 +387,7 @@ fn an_end_comes_back_from_the_host() {
 
 #[test]
 fn the_hosts_own_end_comes_back() {
-    let mut state = State::new();
+    let mut state = State::new(None);
     let [reader, writer] = state.new_host_end(STREAM, DOMAIN, 7).unwrap();
     assert_eq!(state.dissolve(reader), Some(7));
     assert_eq!(state.waitables.len(), 0);

@@ -21,7 +21,7 @@ pub struct Waitable {
     pub kind: WaitableKind,
     /// Its neighbours in the list of its set's members with events.
     before: Option<Key>,
-    after: Option<Key>,
+    pub(super) after: Option<Key>,
 }
 
 pub enum WaitableKind {
@@ -160,13 +160,12 @@ impl<F> Concurrent<F> {
     /// Notes that a waitable has an event, which is computed when it is taken.
     pub fn set_pending(&mut self, key: Key) {
         let waitable = &mut self.waitables[key];
-        if std::mem::replace(&mut waitable.is_pending, true) {
-            return;
-        }
+        let was_pending = std::mem::replace(&mut waitable.is_pending, true);
+        // Who waits for the end of a subtask waits also while the event of its begin is pending.
         if let Some(waiter) = waitable.waiter {
             self.enqueue(waiter);
         }
-        if self.waitables[key].set.is_some() {
+        if !was_pending && self.waitables[key].set.is_some() {
             self.link(key);
         }
     }
@@ -193,7 +192,8 @@ impl<F> Concurrent<F> {
     /// Takes an event of a set that has one. Returns it with the waitable.
     pub fn take_set_event(&mut self, set: Key) -> Option<(Key, Event)> {
         let first = self.sets[set].first?;
-        Some((first, self.take_event(first)))
+        let chosen = self.choose_member(first);
+        Some((chosen, self.take_event(chosen)))
     }
 
     /// Puts a waitable into a set, or takes it out of its set.

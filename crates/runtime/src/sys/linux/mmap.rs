@@ -227,7 +227,8 @@ impl FileMapping {
     ///
     /// # Safety
     ///
-    /// No one reads the bytes during the call. `source` has the same bytes, or no one has read these.
+    /// No one reads the bytes during the call. `source` has the same bytes, or no one has read
+    /// these.
     pub unsafe fn replace(
         &self,
         range: Range<usize>,
@@ -238,8 +239,7 @@ impl FileMapping {
         source.region.at(offset, range.len())?;
         let file = source.file.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
         // SAFETY: the pages are of this region. No one reads them meanwhile, and who reads them
-        // later finds the bytes that were there, as the caller promises. The file does not change as
-        // long as `source` lives, and a private mapping of it keeps a sealed file as it is.
+        // later finds the bytes that were there, as the caller promises.
         unsafe {
             rustix::mm::mmap(
                 at,

@@ -17,8 +17,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// The maximum number of parts of a text that are mapped from other files. Each takes up to two of the
-/// 65,530 mappings that a process can have.
+/// The maximum number of parts of a text that are mapped from other files. Each takes up to two of
+/// the 65,530 mappings that a process can have.
 const MAX_PARTS: usize = 4;
 /// The number of components from which on a chunk is copied, if it is in their own files only. What
 /// is not used of a file takes no memory, but a copy is in memory whole.
