@@ -206,6 +206,9 @@ const PROCESSOR: &[&str] = &[
     "is_x86_feature_detected",
     "x86_64",
     "X86_64",
+    "is_aarch64_feature_detected",
+    "AARCH64",
+    "Aarch64",
 ];
 
 /// Facts of system or processor outside of their folders, in the crates that could have them, and

@@ -586,6 +586,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ),
     ("Config::max_wasm_stack", "--max-wasm-stack"),
     ("Config::max_instance_address_space", "--max-address-space"),
+    ("Config::target", "--target"),
+    ("Config::cpu", "--cpu"),
     ("Config::consume_fuel(true)", "--consume-fuel"),
     ("Config::interruptible(true)", "--interruptible"),
     ("CompileLimits::time", "--max-compile-time"),

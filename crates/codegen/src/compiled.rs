@@ -80,6 +80,16 @@ pub struct Relocation {
 pub enum RelocationKind {
     /// 4 bytes, little endian: `target + addend - P`, which must fit `i32`.
     PcRelative4,
+    /// The low 26 bits of an instruction: `(target + addend - P) / 4`, signed. If the target is out
+    /// of reach, the branch goes to a veneer, which goes on to it. The addend is 0.
+    Branch26,
+    /// The 21 bits of an instruction that computes the address of a page of 4 KiB: the number of
+    /// pages from that of `P` to that of `target + addend`, signed. Bits 29 and 30 have the low two
+    /// bits, and bits 5 to 23 the others.
+    Page21,
+    /// Bits 10 to 21 of an instruction: the offset of `target + addend` in its page of 4 KiB. The
+    /// text starts at the start of a page.
+    PageOffset12,
     /// 8 bytes, little endian: `target + addend`. The value is an offset and not an address, so the
     /// code stays position independent. With a signature word in the high half of the addend it is
     /// a whole [`FuncEntry`](mintage_environ::FuncEntry).

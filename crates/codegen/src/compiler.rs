@@ -16,10 +16,21 @@ use cranelift_codegen::isa::{Builder, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{Configurable, Flags};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
-    CoreInstanceId, FuncIndex, FuncKey, OptLevel, Printable, Target, Tunables, limit, unsupported,
+    CoreInstanceId, FuncIndex, FuncKey, OptLevel, Printable, Target, TargetRequest, Tunables,
+    limit, unsupported,
 };
 use mintage_program::Program;
 use std::borrow::Cow;
+
+/// Checks that code can be generated for a target.
+///
+/// # Errors
+///
+/// The errors of [`Compiler::new`].
+pub fn check_target(target: &TargetRequest) -> Result<()> {
+    let flags = settings(&Tunables::default(), Effort::Least)?;
+    isa::code_generator(&isa::requested(target)?, flags).map(|_| ())
+}
 
 /// Compiles functions for one processor. All threads share it.
 pub struct Compiler {
@@ -49,14 +60,14 @@ pub struct Scratch {
 }
 
 impl Compiler {
-    /// Returns a compiler for the processor that this runs on.
+    /// Returns a compiler for `target`, which is this host by default.
     ///
     /// # Errors
     ///
-    /// When the processor's architecture is not supported, or the processor lacks an instruction
-    /// set extension that generated code needs.
-    pub fn new(tunables: &Tunables) -> Result<Compiler> {
-        let processor = isa::host()?;
+    /// When the target is not supported, a feature is unknown, or the processor lacks an
+    /// instruction set extension that generated code needs.
+    pub fn new(target: &TargetRequest, tunables: &Tunables) -> Result<Compiler> {
+        let processor = isa::requested(target)?;
         Self::for_processor(&processor, tunables)
     }
 

@@ -6,17 +6,18 @@
 //! ;;! compile                         compile every function, with many combinations of settings
 //! ;;! set memory_guard=0              use this setting
 //! ;;! feature error_context           turn on a feature that is off by default
+//! ;;! target aarch64                  generate code for this architecture, not for the default
 //! (component ...)
 //! ;; == clif core[0]:f0               the expectation, one section per `clif` and `asm` line
 //! ;; function ...
 //! ```
 //!
-//! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for
+//! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for a
 //! [`test_processor`], whatever the tests run on.
 
 use crate::compiled::{CompiledFunction, RelocationKind};
 use crate::compiler::{Compiler, Scratch};
-use crate::isa::test_processor;
+use crate::isa::{TEST_ARCHITECTURE, test_processor};
 use anyhow::{Context as _, Result, bail, ensure};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{Builtin, Feature, FuncKey, OptLevel, Tunables};
@@ -56,11 +57,45 @@ fn filetests() {
     assert!(failures.is_empty(), "\n{failures}");
 }
 
+/// Every file's functions compile for the other architectures, too.
+#[test]
+fn all_functions_compile_for_aarch64() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("filetests");
+    let mut scratch = Scratch::default();
+    for file in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let input = text.split(MARK).next().unwrap();
+        let mut tunables = test_tunables();
+        for line in input.lines() {
+            match line.split_once(' ') {
+                Some((";;!", directive)) => match directive.split_once(' ') {
+                    Some(("set", setting)) => set(&mut tunables, setting).unwrap(),
+                    Some(("feature", name)) => turn_on(&mut tunables, name).unwrap(),
+                    _ => {}
+                },
+                _ => break,
+            }
+        }
+        let bytes = wat::parse_str(input).unwrap();
+        let (program, layout, compiler) = prepare(&bytes, &tunables, "aarch64").unwrap();
+        for key in all_keys(&program) {
+            let function = compiler
+                .compile(&program, &layout, key, &mut scratch, |_| Ok(()))
+                .unwrap();
+            check(&function).unwrap();
+            for &(offset, trap) in &function.traps {
+                assert_eq!(offset % 4, 0, "{key}: {trap:?}");
+            }
+        }
+    }
+}
+
 /// Returns the whole file for `input`, a file without expectations.
 fn expand(input: &str) -> Result<String> {
     let mut tunables = test_tunables();
     let bytes = wat::parse_str(input)?;
     let mut shown = Vec::new();
+    let mut target = TEST_ARCHITECTURE;
     let mut directives = input
         .lines()
         .filter_map(|line| line.strip_prefix(";;! "))
@@ -68,7 +103,8 @@ fn expand(input: &str) -> Result<String> {
     ensure!(directives.peek().is_some(), "the file has no directives");
     for line in directives {
         match line.split_once(' ').unwrap_or((line, "")) {
-            ("compile", "") => compile_all(&bytes, &tunables)?,
+            ("target", name) => target = name,
+            ("compile", "") => compile_all(&bytes, &tunables, target)?,
             ("set", setting) => set(&mut tunables, setting)?,
             ("feature", name) => turn_on(&mut tunables, name)?,
             show @ ("clif" | "asm", _) => shown.push(show),
@@ -76,7 +112,7 @@ fn expand(input: &str) -> Result<String> {
         }
     }
 
-    let (program, layout, compiler) = prepare(&bytes, &tunables)?;
+    let (program, layout, compiler) = prepare(&bytes, &tunables, target)?;
     let mut scratch = Scratch::default();
     let mut file = input.trim_end().to_owned() + "\n";
     for (what, name) in shown {
@@ -109,16 +145,17 @@ fn test_tunables() -> Tunables {
 fn prepare<'a>(
     bytes: &'a [u8],
     tunables: &Tunables,
+    target: &str,
 ) -> Result<(Program<'a>, SlabLayout, Compiler)> {
     let program = mintage_program::build(bytes, tunables)?;
     let layout = SlabLayout::compute(&program.shape, tunables)?;
-    let compiler = Compiler::for_processor(&test_processor()?, tunables)?;
+    let compiler = Compiler::for_processor(&test_processor(target)?, tunables)?;
     Ok((program, layout, compiler))
 }
 
 /// Compiles every function with many settings. The verifier of the code generator and the checks
 /// here are the test.
-fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
+fn compile_all(bytes: &[u8], tunables: &Tunables, target: &str) -> Result<()> {
     let mut scratch = Scratch::default();
     for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
         for (memory_reservation, memory_guard, interruptible) in [
@@ -135,7 +172,7 @@ fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
                 fuel_by_length: interruptible,
                 ..tunables.clone()
             };
-            let (program, layout, compiler) = prepare(bytes, &tunables)?;
+            let (program, layout, compiler) = prepare(bytes, &tunables, target)?;
             for key in all_keys(&program) {
                 let function =
                     compiler.compile(&program, &layout, key, &mut scratch, |_| Ok(()))?;
@@ -187,7 +224,10 @@ fn check(function: &CompiledFunction) -> Result<()> {
         );
         free = relocation.offset
             + match relocation.kind {
-                RelocationKind::PcRelative4 => 4,
+                RelocationKind::PcRelative4
+                | RelocationKind::Branch26
+                | RelocationKind::Page21
+                | RelocationKind::PageOffset12 => 4,
                 RelocationKind::TextOffset8 => 8,
             };
         ensure!(free <= end, "a relocation leaves the code");
@@ -303,7 +343,7 @@ fn too_many_values() {
         (core instance (instantiate $m)))"
     );
     let bytes = wat::parse_str(component).unwrap();
-    let (program, layout, compiler) = prepare(&bytes, &test_tunables()).unwrap();
+    let (program, layout, compiler) = prepare(&bytes, &test_tunables(), TEST_ARCHITECTURE).unwrap();
     let mut scratch = Scratch::default();
     let mut compile = |name| {
         let key = find_key(&program, name).unwrap();
@@ -338,7 +378,7 @@ fn no_frame_steps_over_a_guard_page() {
         body(6000)
     );
     let bytes = wat::parse_str(component).unwrap();
-    let (program, layout, compiler) = prepare(&bytes, &test_tunables()).unwrap();
+    let (program, layout, compiler) = prepare(&bytes, &test_tunables(), TEST_ARCHITECTURE).unwrap();
     for (name, probe) in [
         ("core[0]:f1", None),
         ("core[0]:f2", Some("movl $0x0, (%rsp)")),

@@ -58,7 +58,7 @@ pub(crate) fn copy_out(
     stack_maps.retain(|map| !map.slots.is_empty());
     stack_maps.sort_by_key(|map| map.return_offset);
     let mut code = buffer.data().to_vec();
-    isa::make_traps_fast(isa, &mut code, &traps);
+    isa::adapt(isa, &mut code, &traps);
     let addresses = if address_map {
         let start = func.params.base_srcloc();
         addresses(start, buffer.get_srclocs_sorted(), buffer.total_size())

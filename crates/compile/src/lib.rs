@@ -29,21 +29,23 @@ mod write;
 
 pub use describe::{describe, interface};
 pub use limits::CompileLimits;
-pub use mintage_codegen::{CacheStore, FunctionCache};
+pub use mintage_codegen::{CacheStore, FunctionCache, check_target};
 pub use mintage_program::{Part, SuppliedModule, compose, supply, wrap};
 pub use progress::{NoProgress, Phase, Progress};
 
 use anyhow::{Context, Result};
 use limits::Spent;
 use mintage_codegen::Compiler;
-use mintage_environ::Tunables;
 use mintage_environ::layout::SlabLayout;
+use mintage_environ::{TargetRequest, Tunables};
 use mintage_program::Program;
 use std::time::Instant;
 
-/// Options of a compilation that do not change the machine code.
+/// Options of a compilation.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// The processor and system that the artifact is for.
+    pub target: TargetRequest,
     /// Whether to write ELF symbols, for `objdump`, `gdb` and `perf`.
     pub symbols: bool,
     /// Machine code of functions that were compiled before.
@@ -82,7 +84,7 @@ pub fn compile_with(
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Vec<u8>> {
-    let mut compiler = Compiler::new(tunables)?;
+    let mut compiler = Compiler::new(&options.target, tunables)?;
     compiler.limit_function_values(options.limits.most_function_values());
     if let Some(functions) = &options.functions {
         compiler.reuse(functions.clone());

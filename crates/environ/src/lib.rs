@@ -47,5 +47,5 @@ pub use object_types::{ObjectKind, ObjectType, ObjectTypeRange, ObjectTypes, Sto
 pub use printable::Printable;
 pub use settings::{FUEL_BYTES, OptLevel, Tunables};
 pub use signatures::{Signature, Signatures};
-pub use target::Target;
+pub use target::{CpuFeatures, Target, TargetRequest};
 pub use trap::Trap;

@@ -23,6 +23,16 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
+    /// System to compile for: `x86_64-unknown-linux-gnu`, `aarch64-unknown-linux-gnu`, or with
+    /// `musl` [default: this one]
+    #[arg(long, value_name = "TRIPLE")]
+    target: Option<String>,
+
+    /// Processor to compile for: `host`, `baseline`, or features separated by commas: `lse,fp16`
+    /// [default: host; for another target, baseline]
+    #[arg(long, value_name = "CPU")]
+    cpu: Option<String>,
+
     /// Count executed operators, as `mintage run --fuel` requires
     #[arg(long)]
     consume_fuel: bool,
@@ -65,6 +75,12 @@ impl Args {
         config
             .consume_fuel(self.consume_fuel)
             .interruptible(self.interruptible || keys.interruptible || keys.timeout.is_some());
+        if let Some(target) = &self.target {
+            config.target(target)?;
+        }
+        if let Some(cpu) = &self.cpu {
+            config.cpu(cpu);
+        }
         let engine = Engine::new(&config)?;
         let app = self.source.app.display();
         let bytes = self.source.read_component(&engine)?;

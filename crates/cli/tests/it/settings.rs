@@ -1,6 +1,7 @@
 //! Options for the library's settings, and errors that name them.
 
-use crate::common::Sandbox;
+use crate::common::{APP, Sandbox};
+use std::env::consts::ARCH;
 
 /// Wraps a core module in a component that exports its function `f`, which has no parameters.
 fn component(module: &str) -> String {
@@ -294,4 +295,56 @@ fn parse_errors_show_the_line() {
     let module = ["run", "--module", "m=app.wat", "good.wat"];
     sandbox.write("app.wat", "(module (func\n get_local 0))");
     sandbox.fail(&module, 1, &["--> app.wat:2:2", "write `local.get`"]);
+}
+
+#[test]
+fn artifacts_are_made_for_other_targets() {
+    let sandbox = Sandbox::with(APP);
+    let other = if ARCH == "aarch64" {
+        "x86_64"
+    } else {
+        "aarch64"
+    };
+    let triple = format!("{other}-unknown-linux-gnu");
+    let refused = format!("the artifact was made for {triple}, this host is {ARCH}-");
+    sandbox.succeed(&["compile", "--target", &triple, "app.wat"]);
+    let run = [
+        "run",
+        "--allow-precompiled",
+        "--invoke",
+        "nothing()",
+        "app.mint",
+    ];
+    sandbox.fail(&run, 1, &[&refused]);
+    let inspected = sandbox.succeed(&["inspect", "app.mint"]);
+    assert!(inspected.contains(&triple), "{inspected}");
+    sandbox.fail(
+        &[
+            "compile",
+            "--target",
+            other,
+            "--warm-up",
+            "nothing()",
+            "app.wat",
+        ],
+        1,
+        &["cannot warm up `app.wat`", &refused],
+    );
+    sandbox.fail(
+        &[
+            "compile",
+            "--target",
+            "riscv64gc-unknown-linux-gnu",
+            "app.wat",
+        ],
+        1,
+        &["`--target`", "only x86-64 and aarch64 are supported"],
+    );
+    sandbox.fail(
+        &["compile", "--target", other, "--cpu", "lse,mmx", "app.wat"],
+        1,
+        &["`--cpu`", "there is no CPU feature `"],
+    );
+    sandbox.succeed(&["compile", "--cpu", "baseline", "app.wat"]);
+    sandbox.succeed(&run);
 }

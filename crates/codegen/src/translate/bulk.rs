@@ -288,8 +288,14 @@ impl<'a> Translator<'a, '_> {
         self.store_chunks(dst, &chunks, |chunk| values[chunk]);
     }
 
-    /// Stores the value of each chunk, the last chunk first.
+    /// Stores the value of each chunk, the last chunk first: if it is out of bounds, no other chunk
+    /// is stored.
     fn store_chunks(&mut self, dst: &Part, chunks: &[Chunk], value: impl Fn(usize) -> Value) {
+        if let (&Part::Unchecked(memory, start), Some(&(ty, at))) = (dst, chunks.last()) {
+            let place = self.place_in(dst, at);
+            let start = self.known_integer(start).map(|start| start + at);
+            self.probe_end(memory, place, start, ty.bytes());
+        }
         for (chunk, &(_, at)) in chunks.iter().enumerate().rev() {
             let Place {
                 address,

@@ -4,10 +4,14 @@
 //! reservation and guard reach far enough, a page fault is the bounds check. Otherwise the index is
 //! compared with the current size, and a conditional move that does not speculate replaces the
 //! address of an access out of bounds by null, which faults like a guard page.
+//!
+//! A store that is out of bounds in part must not write the rest. On processors where a page fault
+//! does not ensure that, a load of the last byte comes first.
 
 use super::Translator;
 use crate::abi::POINTER;
 use crate::emit::Region;
+use crate::isa;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     InstBuilder, InstructionData, MemFlagsData, Opcode, TrapCode, Type, Value, ValueDef, types,
@@ -137,7 +141,7 @@ impl<'a> Translator<'a, '_> {
 
     fn store(&mut self, memarg: &MemArg, stored: Type) {
         let (index, value) = self.pop2();
-        let Some(place) = self.place(memarg, index, stored) else {
+        let Some(place) = self.place_to_store(memarg, index, stored) else {
             return;
         };
         let Place {
@@ -177,6 +181,49 @@ impl<'a> Translator<'a, '_> {
         } else {
             Some(self.unchecked_place(id, memarg.offset, index))
         }
+    }
+
+    /// Returns the place of a store of a value of type `stored`. `None` if it always traps.
+    ///
+    /// A store out of bounds must not change anything. If the page fault is the bounds check, and
+    /// the store may have written its first part by then, this loads the last byte before.
+    pub(super) fn place_to_store(
+        &mut self,
+        memarg: &MemArg,
+        index: Value,
+        stored: Type,
+    ) -> Option<Place> {
+        let place = self.place(memarg, index, stored)?;
+        let MemArgTarget::Memory(memory) = memarg.target else {
+            unreachable!("no validated feature has other targets of accesses")
+        };
+        let id = self.memory(memory);
+        if !self
+            .memory_layout(id)
+            .needs_check(memarg.offset, stored.bytes())
+        {
+            let start = self.known_integer(index).map(|index| index + memarg.offset);
+            self.probe_end(id, place, start, stored.bytes());
+        }
+        Some(place)
+    }
+
+    /// Loads the last of `len` bytes that are about to be stored at a place without a check, if the
+    /// first bytes could be written although the last ones are out of bounds. `start` is their
+    /// index, if it is known.
+    pub(super) fn probe_end(&mut self, id: MemoryId, place: Place, start: Option<u64>, len: u32) {
+        let minimum = self.memory_layout(id).minimum;
+        let exists = start.is_some_and(|start| start + u64::from(len) <= minimum);
+        if len == 1 || exists || isa::stores_are_whole(&**self.input.isa) {
+            return;
+        }
+        let last = len as i32 - 1;
+        let (address, offset) = match place.offset.checked_add(last) {
+            Some(offset) => (place.address, offset),
+            None => (self.displace(place.address, place.offset), last),
+        };
+        // An access that may trap stays, although no one uses its result.
+        self.ins().load(I8, place.flags, address, offset);
     }
 
     /// Returns the place of an access that needs no check, whatever the index is.

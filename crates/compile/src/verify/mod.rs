@@ -76,7 +76,7 @@ fn verify_function(
         .split_at_checked(plan.code.len())
         .context("it is shorter")?;
     ensure!(
-        padding.iter().all(|&byte| byte == 0xcc || byte == 0),
+        is_padding(artifact, keys, padding, range.end as usize),
         "there are instructions after it"
     );
 
@@ -101,6 +101,32 @@ fn verify_function(
             RelocationKind::TextOffset8 => {
                 expected[at..at + 8].copy_from_slice(&i64::try_from(value)?.to_le_bytes())
             }
+            RelocationKind::Branch26 => {
+                let branch = word_at(code, at).context("its code differs in size")?;
+                // A signed number of instructions.
+                let distance = i128::from((branch << 6) as i32 >> 6) * 4;
+                let goes_to = i128::from(range.start) + at as i128 + distance;
+                let veneer = usize::try_from(goes_to)
+                    .ok()
+                    .and_then(|place| veneer_target(artifact.text(), place));
+                ensure!(
+                    goes_to == value || veneer.is_some_and(|target| target as i128 == value),
+                    "its machine code differs at {at:#x}: the branch goes elsewhere"
+                );
+                set_bits(&mut expected, at, 0x03ff_ffff, branch);
+            }
+            RelocationKind::Page21 => {
+                let place = i128::from(range.start) + at as i128;
+                let pages = i32::try_from((value >> 12) - (place >> 12))?;
+                ensure!(pages == pages << 11 >> 11, "a page is out of reach");
+                let low = (pages as u32 & 3) << 29;
+                let high = ((pages >> 2) as u32) << 5;
+                set_bits(&mut expected, at, 0x60ff_ffe0, low | high & 0x00ff_ffe0);
+            }
+            RelocationKind::PageOffset12 => {
+                let offset = (value & 0xfff) as u32;
+                set_bits(&mut expected, at, 0x003f_fc00, offset << 10);
+            }
         }
     }
     if let Some(at) = code
@@ -111,6 +137,58 @@ fn verify_function(
         bail!("its machine code differs at {at:#x}");
     }
     Ok(range.start)
+}
+
+/// Returns whether bytes of the text that end at `end` are unused: instructions that fault, or
+/// veneers to functions.
+fn is_padding(artifact: &Read<'_>, keys: KeyTable<'_>, mut bytes: &[u8], end: usize) -> bool {
+    let text = artifact.text();
+    let is_aarch64 = artifact.metadata().target.triple.starts_with("aarch64-");
+    while let Some((&byte, rest)) = bytes.split_first() {
+        if byte == 0xcc || byte == 0 {
+            bytes = rest;
+            continue;
+        }
+        let target = veneer_target(text, end - bytes.len())
+            .and_then(|target| u32::try_from(target).ok())
+            .filter(|_| is_aarch64);
+        let is_function = |target| keys.find(target).is_some_and(|(.., start)| start == target);
+        match (target, bytes.get(12..)) {
+            (Some(target), Some(rest)) if is_function(target) => bytes = rest,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Returns the target of the veneer at `place`: `adrp x16, page; add x16, x16, offset; br x16`.
+fn veneer_target(text: &[u8], place: usize) -> Option<usize> {
+    let address = word_at(text, place)?;
+    let add = word_at(text, place + 4)?;
+    let jump = word_at(text, place + 8)?;
+    if address & 0x9f00_001f != 0x9000_0010
+        || add & 0xffc0_03ff != 0x9100_0210
+        || jump != 0xd61f_0200
+    {
+        return None;
+    }
+    let pages = (address >> 5 & 0x7_ffff) << 2 | address >> 29 & 3;
+    // A signed number of 21 bits.
+    let pages = (pages << 11) as i32 >> 11;
+    let page = (place >> 12).checked_add_signed(pages as isize)?;
+    Some(page << 12 | (add >> 10 & 0xfff) as usize)
+}
+
+fn word_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let word = bytes.get(at..)?.first_chunk()?;
+    Some(u32::from_le_bytes(*word))
+}
+
+/// Replaces the bits `mask` of the instruction at `at`.
+fn set_bits(code: &mut [u8], at: usize, mask: u32, bits: u32) {
+    if let Some(word) = code.get_mut(at..).and_then(|code| code.first_chunk_mut()) {
+        *word = (u32::from_le_bytes(*word) & !mask | bits & mask).to_le_bytes();
+    }
 }
 
 /// Compares the traps and the address map of a function.

@@ -6,19 +6,29 @@ use crate::limits::{CompileLimits, Spent};
 use crate::{LaidOut, NoProgress, Options, functions, image, link, write};
 use mintage_codegen::Compiler;
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{CatchSite, DomainId, FrameSlots, StackMap, Trap, Tunables};
+use mintage_environ::{
+    CatchSite, CpuFeatures, DomainId, FrameSlots, StackMap, TargetRequest, Trap, Tunables,
+};
 use mintage_program::Const;
 
 const KITCHEN: &str = include_str!("../../tests/kitchen.wat");
 
 /// Compiles the component, lets `change` modify the plan, and verifies the artifact.
 fn with_written(change: impl FnOnce(&mut Written<'_>)) -> Result<()> {
+    with_written_for("x86_64-unknown-linux-gnu", change)
+}
+
+fn with_written_for(triple: &str, change: impl FnOnce(&mut Written<'_>)) -> Result<()> {
     let bytes = wat::parse_str(KITCHEN)?;
     let tunables = Tunables {
         core_exports: true,
         ..Tunables::default()
     };
-    let compiler = Compiler::new(&tunables)?;
+    let target = TargetRequest {
+        triple: Some(triple.into()),
+        features: CpuFeatures::Baseline,
+    };
+    let compiler = Compiler::new(&target, &tunables)?;
     let program = mintage_program::build(&bytes, &tunables)?;
     let layout = SlabLayout::compute(&program.shape, &tunables)?;
     let limits = CompileLimits::new();
@@ -172,5 +182,64 @@ fn every_kind_of_difference_is_noticed() {
             error.contains(message),
             "expected {message:?}, got {error:?}"
         );
+    }
+}
+
+/// The relocations of aarch64. Those of all functions are exercised by the file tests.
+#[test]
+fn differences_in_branches_and_addresses_are_noticed() {
+    use RelocationKind::{Branch26, Page21, PageOffset12};
+    const AARCH64: &str = "aarch64-unknown-linux-gnu";
+    fn relocation<'a>(
+        written: &'a mut Written<'_>,
+        kind: RelocationKind,
+    ) -> &'a mut mintage_codegen::Relocation {
+        let functions = &mut written.imaged.linked.functions;
+        functions
+            .iter_mut()
+            .flat_map(|function| &mut function.compiled.relocations)
+            .find(|relocation| relocation.kind == kind)
+            .expect("there is one")
+    }
+    with_written_for(AARCH64, |_| ()).unwrap();
+    for (kind, addend) in [(Branch26, 4), (Page21, 0x1000), (PageOffset12, 4)] {
+        let changed = with_written_for(AARCH64, |written| {
+            relocation(written, kind).addend += addend
+        });
+        let error = format!("{:#}", changed.unwrap_err());
+        assert!(
+            error.contains("its machine code differs"),
+            "{kind:?}: {error}"
+        );
+    }
+    let other = with_written_for(AARCH64, |written| {
+        relocation(written, Branch26).target = RelocationTarget::TextBase;
+    });
+    assert!(other.is_err());
+}
+
+#[test]
+fn veneers_are_read_and_nothing_else() {
+    let words = |words: [u32; 3]| words.map(u32::to_le_bytes).concat();
+    let mut text = vec![0; 0x3000];
+    let veneer = [
+        0x9000_0010 | 1 << 29,
+        0x9100_0210 | 0x124 << 10,
+        0xd61f_0200,
+    ];
+    text[0x1ff8..0x2004].copy_from_slice(&words(veneer));
+    assert_eq!(veneer_target(&text, 0x1ff8), Some(0x2124));
+    // Backwards, to the page before.
+    text[0x1ff8..0x2004].copy_from_slice(&words([0xf0ff_fff0, veneer[1], veneer[2]]));
+    assert_eq!(veneer_target(&text, 0x1ff8), Some(0x124));
+    for at in [0, 0x1ffc, 0x2ffc, 0x3000, usize::MAX] {
+        assert_eq!(veneer_target(&text, at), None);
+    }
+    for bit in [0, 4, 24, 31] {
+        for word in 0..3 {
+            let mut changed = veneer;
+            changed[word] ^= 1 << bit;
+            assert_eq!(veneer_target(&words(changed), 0), None, "{word} {bit}");
+        }
     }
 }

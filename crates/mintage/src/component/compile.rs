@@ -207,6 +207,7 @@ impl Engine {
             _ => None,
         };
         let mut options = mintage_compile::Options {
+            target: config.target.clone(),
             limits: config.compile_limits.clone(),
             functions: config.functions.clone(),
             ..*options

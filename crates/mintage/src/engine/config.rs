@@ -1,10 +1,14 @@
 //! [`Config`]: the settings of an [`Engine`](crate::Engine).
 
 use super::compatible::{Caps, Refused, WasmBacktraceDetails};
+#[cfg(feature = "compiler")]
+use crate::error::Context;
 use crate::error::{Result, ensure};
 #[cfg(feature = "compiler")]
 use mintage_compile::FunctionCache;
 pub use mintage_environ::OptLevel;
+#[cfg(feature = "compiler")]
+use mintage_environ::{CpuFeatures, TargetRequest};
 use mintage_environ::{Feature, Features, Tunables};
 pub use mintage_runtime::PoolConfig;
 use mintage_runtime::StackPool;
@@ -40,6 +44,8 @@ pub struct Config {
     pub(crate) threads: Option<usize>,
     #[cfg(feature = "compiler")]
     pub(crate) compile_limits: mintage_compile::CompileLimits,
+    #[cfg(feature = "compiler")]
+    pub(crate) target: TargetRequest,
     pub(crate) verify_artifacts: bool,
     pub(crate) backtrace_details: bool,
     pub(crate) pool: PoolConfig,
@@ -68,6 +74,8 @@ impl Default for Config {
             threads: None,
             #[cfg(feature = "compiler")]
             compile_limits: mintage_compile::CompileLimits::new(),
+            #[cfg(feature = "compiler")]
+            target: TargetRequest::default(),
             verify_artifacts: false,
             backtrace_details: false,
             pool: PoolConfig::default(),
@@ -278,6 +286,28 @@ impl Config {
         self
     }
 
+    /// Sets the processor that code is generated for; default: `host`.
+    ///
+    /// - `host`: the one that this runs on, with all that it offers. For another
+    ///   [`target`](Self::target), the same as `baseline`.
+    /// - `baseline`: what every supported processor of the architecture has. On x86-64 that is up
+    ///   to SSE 4.1.
+    /// - Names of features, separated by commas, such as `avx2,bmi1` or `lse,fp16`: these and the
+    ///   baseline. On x86-64, names of kinds of processors stand for their features, such as
+    ///   `x86-64-v3`.
+    ///
+    /// A host loads an artifact only if its processor has the features.
+    /// [`Engine::new`](crate::Engine::new) fails if the architecture has no feature of a name.
+    #[cfg(feature = "compiler")]
+    pub fn cpu(&mut self, cpu: &str) -> &mut Self {
+        self.target.features = match cpu {
+            "host" => CpuFeatures::Host,
+            "baseline" => CpuFeatures::Baseline,
+            names => CpuFeatures::These(names.split(',').map(str::to_string).collect()),
+        };
+        self
+    }
+
     /// Sets the cache in which compiled components are looked up and kept; default: none.
     ///
     /// `Component::new` and the other functions that compile a component then load its machine code
@@ -309,6 +339,10 @@ impl Config {
             self.max_wasm_stack > 0,
             "`Config::max_wasm_stack` is 0, so no guest could run"
         );
+        #[cfg(feature = "compiler")]
+        if self.target != TargetRequest::default() {
+            mintage_compile::check_target(&self.target).context("`Config::cpu`")?;
+        }
         let mut config = self.clone();
         config.tunables.interruptible |= config.epochs;
         Ok(config)

@@ -45,8 +45,8 @@ impl Engine {
     /// Returns a value for use as a key of artifacts. If it has the same hash as that of another
     /// engine, in this process or another one, each engine loads the artifacts of the other.
     ///
-    /// It stands for the version of the engine, the processor, and the settings that machine code
-    /// depends on.
+    /// It stands for the version of the engine, the processor of this host, the target that code is
+    /// generated for, and the settings that machine code depends on.
     pub fn precompile_compatibility_hash(&self) -> impl Hash + '_ {
         Compatibility(self)
     }
@@ -61,6 +61,8 @@ impl Hash for Compatibility<'_> {
         host.triple.hash(state);
         host.cpu_features.hash(state);
         format!("{:?}", self.0.config().tunables).hash(state);
+        #[cfg(feature = "compiler")]
+        self.0.config().target.hash(state);
     }
 }
 
@@ -89,6 +91,8 @@ mod tests {
             hash(Config::new().consume_fuel(true)),
             hash(Config::new().opt_level(OptLevel::None)),
             hash(Config::new().wasm_simd(false)),
+            hash(Config::new().cpu("baseline")),
+            hash(Config::new().target("aarch64").unwrap()),
         ] {
             assert_ne!(other, expected);
         }

@@ -38,6 +38,7 @@ impl HostResource {
     /// If it is borrowed, or was given away before.
     pub fn take(&self) -> Result<u32> {
         ensure!(self.owned, "cannot lower a `borrow` resource into an `own`");
+        // Relaxed: it decides who has the resource, whose state is in the store.
         ensure!(
             !self.taken.swap(true, Ordering::Relaxed),
             "host resource already consumed: it was given away before"

@@ -151,6 +151,7 @@ impl Interruption {
 
     /// Returns whether a handle or the deadline ends the guest's call.
     pub fn is_ended(&self) -> bool {
+        // Relaxed: the bits say everything. The state of deadlines and epochs is under locks.
         self.target.word.load(Ordering::Relaxed) & interrupt_bits::ENDING != 0
     }
 

@@ -163,3 +163,29 @@ fn threads_can_be_prepared() {
     let instance = instantiate(&engine, &mut store).unwrap();
     assert_eq!(grow(&mut store, &instance, "memory", 1), 1);
 }
+
+#[test]
+fn artifacts_for_other_targets_are_refused() {
+    let host = std::env::consts::ARCH;
+    let other = if host == "aarch64" {
+        "x86_64"
+    } else {
+        "aarch64"
+    };
+    let engine = Engine::new(Config::new().target(other).unwrap()).unwrap();
+    let artifact = engine.precompile_component(b"(component)").unwrap();
+    let expected = format!("was made for {other}-unknown-linux-gnu, this host is {host}-");
+    for engine in [&engine, &Engine::default()] {
+        // SAFETY: the compiler made the artifact.
+        let error = message(unsafe { Component::deserialize(engine, &artifact) });
+        assert!(error.contains(&expected), "{error}");
+    }
+    let error = message(Component::new(&engine, "(component)"));
+    assert!(error.contains(&expected), "{error}");
+
+    // Code for every processor runs here.
+    let baseline = Engine::new(Config::new().cpu("baseline")).unwrap();
+    let artifact = baseline.precompile_component(b"(component)").unwrap();
+    // SAFETY: as above.
+    unsafe { Component::deserialize(&Engine::default(), artifact) }.unwrap();
+}

@@ -121,7 +121,7 @@ impl<'a> Translator<'a, '_> {
     fn store_lanes(&mut self, memarg: &MemArg, value: Value) {
         let index = self.pop();
         let stored = self.type_of(value);
-        if let Some(place) = self.place(memarg, index, stored) {
+        if let Some(place) = self.place_to_store(memarg, index, stored) {
             self.store_to(place, value);
         }
     }

@@ -18,10 +18,11 @@ pub(crate) use pooling::Caps;
 pub use pooling::{InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::{Config, OptLevel};
-use crate::error::{Result, bail, ensure};
+#[cfg(feature = "compiler")]
+use crate::error::Context;
+use crate::error::{Result, bail};
 use mintage_environ::unsupported;
 use std::collections::BTreeMap;
-use std::env::consts::{ARCH, OS};
 use std::num::NonZeroU32;
 
 /// A compiler; see [`Config::strategy`].
@@ -170,21 +171,44 @@ impl Config {
         self
     }
 
+    /// Sets the target of the code: a triple, such as `aarch64-unknown-linux-gnu`, or an
+    /// architecture alone. The default is the system that this runs on.
+    ///
+    /// An engine for another target compiles components to artifacts
+    /// ([`Engine::precompile_component`](crate::Engine::precompile_component)), and loads none.
+    /// [`cpu`](Self::cpu) sets what code may use of the processor.
+    ///
+    /// # Errors
+    ///
+    /// If code cannot be generated for the target.
+    #[cfg(feature = "compiler")]
+    pub fn target(&mut self, target: &str) -> Result<&mut Self> {
+        let request = mintage_environ::TargetRequest {
+            triple: Some(target.into()),
+            features: mintage_environ::CpuFeatures::Baseline,
+        };
+        mintage_compile::check_target(&request).context("`Config::target`")?;
+        self.target.triple = request.triple;
+        Ok(self)
+    }
+
     /// Sets the target of the code, which must be the system that this runs on: its architecture,
-    /// and its operating system if the triple names one. Code uses what the processor offers.
+    /// and its operating system if the triple names one.
     ///
     /// # Errors
     ///
     /// If `target` is another architecture or operating system.
+    #[cfg(not(feature = "compiler"))]
     pub fn target(&mut self, target: &str) -> Result<&mut Self> {
+        use std::env::consts::{ARCH, OS};
         let mut parts = target.split('-');
         let architecture = parts.next() == Some(ARCH);
         let system = parts.any(|part| part == OS) || !target.contains('-');
-        ensure!(
+        crate::error::ensure!(
             architecture && system,
             unsupported!(
-                "`Config::target`: code is generated for the system that compiles it \
-                 ({ARCH}-{OS}), not for `{target}`"
+                "`Config::target`: without a compiler, the target is this system ({ARCH}-{OS}), \
+                 not `{target}`"
             )
         );
         Ok(self)
@@ -329,15 +353,17 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_the_host() {
+    fn targets_are_supported_or_refused() {
         let mut config = Config::new();
         for target in [
-            ARCH.to_string(),
-            format!("{ARCH}-{OS}"),
-            format!("{ARCH}-unknown-{OS}-gnu"),
-            format!("{ARCH}-alpine-{OS}-musl"),
+            "x86_64",
+            "x86_64-linux",
+            "x86_64-unknown-linux-gnu",
+            "x86_64-alpine-linux-musl",
+            "aarch64",
+            "aarch64-unknown-linux-gnu",
         ] {
-            config.target(&target).unwrap();
+            config.target(target).unwrap();
         }
         for target in [
             "",
@@ -345,13 +371,38 @@ mod tests {
             "riscv64gc-unknown-linux-gnu",
             "x86_64-unknown-none",
             "x86_64-pc-windows-msvc",
+            "aarch64-apple-darwin",
+            "aarch64-linux-android",
         ] {
-            let error = config.target(target).unwrap_err().to_string();
+            let error = format!("{:#}", config.target(target).unwrap_err());
             assert!(
                 error.contains("`Config::target`") && error.contains(target),
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn features_must_exist() {
+        let mut config = Config::new();
+        config.target("aarch64").unwrap();
+        for cpu in ["host", "baseline", "lse", "lse,fp16,dotprod,i8mm"] {
+            Engine::new(config.cpu(cpu)).unwrap();
+        }
+        let mut refuse = |cpu: &str| format!("{:#}", Engine::new(config.cpu(cpu)).err().unwrap());
+        let error = refuse("lse,avx2");
+        assert!(
+            error.contains("`Config::cpu`: there is no CPU feature `avx2` on aarch64; use one of")
+                && error.contains("dotprod, fp16"),
+            "{error}"
+        );
+        for cpu in ["", "use_csdb", "has_lse"] {
+            assert!(refuse(cpu).contains("there is no CPU feature"), "{cpu}");
+        }
+        let mut config = Config::new();
+        config.target("x86_64").unwrap();
+        Engine::new(config.cpu("x86-64-v3")).unwrap();
+        Engine::new(config.cpu("avx2,fma,bmi1")).unwrap();
     }
 
     #[test]

@@ -1,9 +1,18 @@
 //! Facts about processors.
 //!
-//! Architecture invariant: this is the only file of the crate, apart from expectations in
+//! | file | what it has |
+//! |---|---|
+//! | `mod.rs` | questions about the processor that code is generated for |
+//! | `x64.rs` | answers for x86-64 |
+//! | `aarch64.rs` | answers for 64-bit ARM |
+//!
+//! Architecture invariant: this is the only folder of the crate, apart from expectations in
 //! `filetests/`, that names a processor architecture, asks for one, or depends on its instructions,
 //! registers or calling conventions. `cargo xtask tidy` and a test below check it. To add an
 //! architecture, add a variant to [`Arch`] and follow the compiler's errors.
+
+mod aarch64;
+mod x64;
 
 use crate::compiled::RelocationKind;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,11 +20,14 @@ use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 pub(crate) use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::isa::{Builder, OwnedTargetIsa, TargetIsa};
-use cranelift_codegen::settings::Flags;
+use cranelift_codegen::settings::{Configurable, Flags, SettingKind};
 use cranelift_frontend::FuncInstBuilder;
-use mintage_environ::{Target, Trap, unsupported};
+use mintage_environ::{CpuFeatures, Target, TargetRequest, Trap, unsupported};
 use std::hash::{Hash, Hasher};
-use target_lexicon::Architecture;
+use std::str::FromStr;
+use target_lexicon::{
+    Aarch64Architecture, Architecture, BinaryFormat, Environment, OperatingSystem, Triple, Vendor,
+};
 
 /// The convention of calls between wasm functions. It allows tail calls.
 pub(crate) const WASM_CALL_CONV: CallConv = CallConv::Tail;
@@ -24,21 +36,23 @@ pub(crate) const WASM_CALL_CONV: CallConv = CallConv::Tail;
 pub(crate) const COLD_CALL_CONV: CallConv = CallConv::PreserveAll;
 
 /// The number of integer registers that pass arguments of wasm functions, `ctx` first. Further
-/// integers are passed on the stack.
+/// integers are passed on the stack. It is the same on all processors.
 pub(crate) const INTEGER_REGISTERS: usize = 6;
 
 /// The architectures that code can be generated for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Arch {
     X64,
+    Aarch64,
 }
 
 impl Arch {
-    fn of(isa: &dyn TargetIsa) -> Result<Self> {
-        match isa.triple().architecture {
+    fn of(triple: &Triple) -> Result<Self> {
+        match triple.architecture {
             Architecture::X86_64 => Ok(Arch::X64),
+            Architecture::Aarch64(Aarch64Architecture::Aarch64) => Ok(Arch::Aarch64),
             other => bail!(unsupported!(
-                "cannot generate code for `{other}`: only x86-64 is supported"
+                "cannot generate code for `{other}`: only x86-64 and aarch64 are supported"
             )),
         }
     }
@@ -46,26 +60,118 @@ impl Arch {
 
 /// Describes the processor that this runs on.
 pub(crate) fn host() -> Result<Builder> {
-    Ok(cranelift_native::builder()
-        .map_err(|reason| unsupported!("cannot generate code for this processor: {reason}"))?)
-}
-
-/// Describes an x86-64 processor of about 2013, which expectations of tests are made for.
-#[cfg(test)]
-pub(crate) fn test_processor() -> Result<Builder> {
-    let mut builder = cranelift_codegen::isa::lookup_by_name("x86_64-unknown-linux-gnu")?;
-    for feature in [
-        "has_sse3",
-        "has_ssse3",
-        "has_sse41",
-        "has_sse42",
-        "has_popcnt",
-        "has_lzcnt",
-        "has_bmi1",
-    ] {
-        cranelift_codegen::settings::Configurable::enable(&mut builder, feature)?;
+    let mut builder = cranelift_native::builder()
+        .map_err(|reason| unsupported!("cannot generate code for this processor: {reason}"))?;
+    if Arch::of(builder.triple())? == Arch::Aarch64 {
+        enable_baseline(&mut builder)?;
     }
     Ok(builder)
+}
+
+/// Describes the processor that `request` asks for.
+///
+/// # Errors
+///
+/// If code cannot be generated for it, or a feature is unknown.
+pub(crate) fn requested(request: &TargetRequest) -> Result<Builder> {
+    let TargetRequest { triple, features } = request;
+    let mut builder = match (triple, features) {
+        (None, CpuFeatures::Host) => return host(),
+        (Some(triple), _) => lookup(triple)?,
+        (None, _) => lookup(&Triple::host().to_string())?,
+    };
+    match features {
+        CpuFeatures::Host if builder.triple().to_string() == Triple::host().to_string() => {
+            return host();
+        }
+        CpuFeatures::Host | CpuFeatures::Baseline => enable_baseline(&mut builder)?,
+        CpuFeatures::These(names) => {
+            enable_baseline(&mut builder)?;
+            for name in names {
+                enable(&mut builder, name)?;
+            }
+        }
+    }
+    Ok(builder)
+}
+
+/// Returns a processor of the architecture that a triple names, without features. The result has
+/// the triple in the form in which artifacts have it.
+fn lookup(name: &str) -> Result<Builder> {
+    let refused = |reason: &str| unsupported!("cannot generate code for `{name}`: {reason}");
+    let mut triple = Triple::from_str(name).map_err(|error| refused(&error.to_string()))?;
+    Arch::of(&triple)?;
+    // An architecture alone stands for this system.
+    ensure!(
+        triple.operating_system == OperatingSystem::Linux || !name.contains('-'),
+        refused("only Linux is supported")
+    );
+    triple.operating_system = OperatingSystem::Linux;
+    triple.vendor = Vendor::Unknown;
+    triple.environment = match triple.environment {
+        Environment::Gnu | Environment::Unknown => Environment::Gnu,
+        Environment::Musl => Environment::Musl,
+        _ => bail!(refused(
+            "only the environments `gnu` and `musl` are supported"
+        )),
+    };
+    // The parser takes the format from the whole name.
+    triple.binary_format = BinaryFormat::Elf;
+    Ok(cranelift_codegen::isa::lookup(triple).map_err(|error| refused(&error.to_string()))?)
+}
+
+fn enable_baseline(builder: &mut Builder) -> Result<()> {
+    let features = match Arch::of(builder.triple())? {
+        Arch::X64 => x64::BASELINE,
+        Arch::Aarch64 => aarch64::BASELINE,
+    };
+    for feature in features {
+        builder
+            .enable(feature)
+            .with_context(|| format!("internal error: there is no feature {feature}"))?;
+    }
+    Ok(())
+}
+
+/// Turns on a feature, such as `lse`, or all those of a kind of processor, such as `x86-64-v3`.
+fn enable(builder: &mut Builder, name: &str) -> Result<()> {
+    let named: Vec<(&str, &str)> = builder
+        .iter()
+        .filter_map(|setting| match setting.kind {
+            SettingKind::Preset => Some((setting.name, setting.name)),
+            _ => Some((setting.name.strip_prefix("has_")?, setting.name)),
+        })
+        .collect();
+    let Some((_, setting)) = named.iter().find(|(short, _)| *short == name) else {
+        let mut known: Vec<&str> = named.iter().map(|(short, _)| *short).collect();
+        known.sort_unstable();
+        bail!(unsupported!(
+            "there is no CPU feature `{name}` on {}; use one of {}",
+            builder.triple().architecture,
+            known.join(", ")
+        ))
+    };
+    builder
+        .enable(setting)
+        .with_context(|| format!("internal error: there is no feature {setting}"))
+}
+
+/// The architecture that expectations of tests are made for, unless they name another one.
+#[cfg(test)]
+pub(crate) const TEST_ARCHITECTURE: &str = "x86_64";
+
+/// Describes the processor of an architecture that expectations of tests are made for.
+#[cfg(test)]
+pub(crate) fn test_processor(architecture: &str) -> Result<Builder> {
+    let (triple, features) = match architecture {
+        "x86_64" => x64::TEST_PROCESSOR,
+        "aarch64" => aarch64::TEST_PROCESSOR,
+        other => bail!("there is no processor `{other}` for tests"),
+    };
+    requested(&TargetRequest {
+        triple: Some(triple.into()),
+        features: CpuFeatures::These(features.iter().map(|name| name.to_string()).collect()),
+    })
 }
 
 /// Returns a code generator for `processor`.
@@ -78,19 +184,9 @@ pub(crate) fn code_generator(processor: &Builder, flags: Flags) -> Result<OwnedT
     let isa = processor
         .finish(flags)
         .context("the code generator refuses its settings")?;
-    match Arch::of(&*isa)? {
-        Arch::X64 => {
-            // Without these, rounding and shuffles would be calls of library functions, and there
-            // is no library to call.
-            ensure!(
-                isa.has_round(),
-                unsupported!("cannot generate code for this processor: it lacks SSE4.1")
-            );
-            ensure!(
-                isa.has_x86_pshufb_lowering(),
-                unsupported!("cannot generate code for this processor: it lacks SSSE3")
-            );
-        }
+    match Arch::of(isa.triple())? {
+        Arch::X64 => x64::check_extensions(&*isa)?,
+        Arch::Aarch64 => {}
     }
     Ok(isa)
 }
@@ -131,6 +227,9 @@ pub(crate) fn function_alignment(isa: &dyn TargetIsa) -> u32 {
 pub(crate) fn relocation_kind(reloc: Reloc) -> Option<RelocationKind> {
     match reloc {
         Reloc::X86CallPCRel4 | Reloc::X86PCRel4 => Some(RelocationKind::PcRelative4),
+        Reloc::Arm64Call => Some(RelocationKind::Branch26),
+        Reloc::Aarch64AdrPrelPgHi21 => Some(RelocationKind::Page21),
+        Reloc::Aarch64AddAbsLo12Nc => Some(RelocationKind::PageOffset12),
         // Only `ref.func` names a symbol by its absolute value, and there the value is an offset
         // in the text.
         Reloc::Abs8 => Some(RelocationKind::TextOffset8),
@@ -138,31 +237,22 @@ pub(crate) fn relocation_kind(reloc: Reloc) -> Option<RelocationKind> {
     }
 }
 
-/// Replaces the instructions of explicit traps by others that fault sooner under a hypervisor.
-///
-/// Hypervisors intercept the fault of the undefined instruction, `ud2`, to see whether they have to
-/// emulate it. The fault of a privileged instruction, `hlt`, goes to the guest system's kernel at
-/// once. `hlt` takes one byte; `nop` fills the other.
-pub(crate) fn make_traps_fast(isa: &dyn TargetIsa, code: &mut [u8], traps: &[(u32, Trap)]) {
-    match Arch::of(isa) {
-        Ok(Arch::X64) => replace_undefined_instructions(code, traps),
+/// Changes instructions of a function where others serve better than those of the code generator.
+pub(crate) fn adapt(isa: &dyn TargetIsa, code: &mut [u8], traps: &[(u32, Trap)]) {
+    match Arch::of(isa.triple()) {
+        Ok(Arch::X64) => x64::make_traps_fast(code, traps),
+        Ok(Arch::Aarch64) => aarch64::accept_tail_calls(code),
         Err(_) => {}
     }
 }
 
-fn replace_undefined_instructions(code: &mut [u8], traps: &[(u32, Trap)]) {
-    const UD2: [u8; 2] = [0x0f, 0x0b];
-    const HLT_NOP: [u8; 2] = [0xf4, 0x90];
-    for &(offset, _) in traps {
-        // Other instructions that trap, such as loads, do not start like that.
-        if let Some(place) = code
-            .get_mut(offset as usize..)
-            .and_then(|rest| rest.first_chunk_mut())
-            && *place == UD2
-        {
-            *place = HLT_NOP;
-        }
-    }
+/// Returns whether a store that faults has written nothing.
+///
+/// On ARM, a store across the end of a page may write its first part before the access to the next
+/// page faults: a misaligned store is a number of accesses to bytes (Arm Architecture Reference
+/// Manual, "Single-copy atomicity").
+pub(crate) fn stores_are_whole(isa: &dyn TargetIsa) -> bool {
+    matches!(Arch::of(isa.triple()), Ok(Arch::X64))
 }
 
 /// Returns whether the processor multiplies and adds floats with one rounding.
@@ -187,7 +277,7 @@ impl<'a> RelaxedSimd<'a> {
     }
 
     fn is_x64(&self) -> bool {
-        matches!(Arch::of(self.isa), Ok(Arch::X64))
+        matches!(Arch::of(self.isa.triple()), Ok(Arch::X64))
     }
 
     /// For `i8x16.relaxed_swizzle`.
@@ -233,8 +323,6 @@ impl<'a> RelaxedSimd<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     /// The repository rules look for names of architectures. This looks for the code generator's
     /// own words for processor facts.
     #[test]
@@ -243,15 +331,20 @@ mod tests {
             let mut files = 0;
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
+                if path.ends_with("src/isa") {
+                    continue;
+                }
                 if path.is_dir() {
                     files += visit(&path, complaints);
-                } else if !path.ends_with("src/isa.rs") {
+                } else {
                     files += 1;
                     let text = std::fs::read_to_string(&path).unwrap();
                     let words = [
                         "x86",
                         "X86",
                         "\"x64\"",
+                        "Arm64",
+                        "Aarch64",
                         "CallConv::",
                         "isa_flags",
                         "_lowering(",
@@ -266,20 +359,5 @@ mod tests {
         let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         assert!(visit(&source, &mut complaints) > 40);
         assert_eq!(complaints, Vec::<String>::new());
-    }
-
-    #[test]
-    fn explicit_traps_become_faults_that_are_handled_sooner() {
-        // Only at a trap, and only whole: not the same bytes as part of another instruction, and
-        // not at the end.
-        let mut code = [0x0f, 0x0b, 0x90, 0x0f, 0x0b, 0x8b, 0x00, 0x0f];
-        let traps = [
-            (3, Trap::UnreachableCodeReached),
-            (5, Trap::MemoryOutOfBounds),
-            (7, Trap::StackOverflow),
-            (9, Trap::Interrupt),
-        ];
-        replace_undefined_instructions(&mut code, &traps);
-        assert_eq!(code, [0x0f, 0x0b, 0x90, 0xf4, 0x90, 0x8b, 0x00, 0x0f]);
     }
 }

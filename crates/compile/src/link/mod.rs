@@ -1,13 +1,24 @@
 //! Phase `link`: places all functions in one text, in the order of keys, and resolves relocations.
 //!
 //! Relocations depend only on offsets within the text, so that the text runs at any address.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `mod.rs` | the phase: the places of functions, relocations |
+//! | `isa.rs` | the instructions that are added or filled in, for each processor |
+//! | `islands.rs` | veneers, for branches that do not reach the whole text |
+
+mod isa;
+mod islands;
 
 use crate::LaidOut;
 use crate::functions::Generated;
 use anyhow::{Context, Result, bail, ensure};
+use isa::Isa;
+use islands::Islands;
 use mintage_codegen::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};
 use mintage_environ::component::CoreCallee;
-use mintage_environ::{FuncEntry, FuncKey, Target, limit, unsupported};
+use mintage_environ::{FuncEntry, FuncKey, Target, limit};
 use std::ops::Range;
 
 /// The maximum size of the text in bytes, such that a signed 32-bit distance reaches from any place
@@ -60,39 +71,54 @@ pub(crate) fn link<'a>(generated: Generated<'a>, target: &Target) -> Result<Link
         laid_out,
         functions,
     } = generated;
-    let filler = Filler::of(target)?;
-    let mut text = filler.stub.to_vec();
+    let (text, functions) = link_functions(functions, Isa::of(target)?)?;
+    Ok(LinkedProgram {
+        laid_out,
+        text,
+        functions,
+    })
+}
+
+/// Places the functions in a text and resolves their relocations.
+fn link_functions(
+    functions: Vec<CompiledFunction>,
+    isa: Isa,
+) -> Result<(Vec<u8>, Vec<PlacedFunction>)> {
+    let mut text = isa.stub.to_vec();
     text.reserve_exact(
         functions
             .iter()
             .map(|function| function.code.len() + function.alignment as usize)
             .sum(),
     );
+    let mut islands = Islands::new(isa, &functions);
     let mut placed = Vec::with_capacity(functions.len());
     for compiled in functions {
-        let offset = place(&mut text, &compiled, filler)
+        islands.make_place(&mut text, isa, &compiled);
+        let offset = place(&mut text, &compiled, isa.padding)
             .with_context(|| format!("function {}", compiled.key))?;
         placed.push(PlacedFunction { offset, compiled });
     }
+    islands.finish(&mut text, isa);
+    ensure_size(text.len())?;
+    islands.resolve(&mut text, &placed)?;
     for function in &placed {
         for relocation in &function.compiled.relocations {
-            resolve(&mut text, &placed, function.offset, relocation).with_context(|| {
-                format!(
-                    "function {}, relocation at {:#x}",
-                    function.compiled.key, relocation.offset
-                )
-            })?;
+            resolve(&mut text, &placed, &islands, function.offset, relocation).with_context(
+                || {
+                    format!(
+                        "function {}, relocation at {:#x}",
+                        function.compiled.key, relocation.offset
+                    )
+                },
+            )?;
         }
     }
-    Ok(LinkedProgram {
-        laid_out,
-        text,
-        functions: placed,
-    })
+    Ok((text, placed))
 }
 
 /// Appends a function's code and returns its offset.
-fn place(text: &mut Vec<u8>, function: &CompiledFunction, filler: Filler) -> Result<u32> {
+fn place(text: &mut Vec<u8>, function: &CompiledFunction, padding: u8) -> Result<u32> {
     ensure!(!function.code.is_empty(), "it has no machine code");
     ensure!(
         function.alignment.is_power_of_two(),
@@ -100,17 +126,23 @@ fn place(text: &mut Vec<u8>, function: &CompiledFunction, filler: Filler) -> Res
         function.alignment
     );
     let offset = best_offset(text.len(), function);
+    ensure_size(offset.saturating_add(function.code.len()))?;
+    text.resize(offset, padding);
+    text.extend_from_slice(&function.code);
+    Ok(offset as u32)
+}
+
+/// Fails if a text of this size is too large.
+fn ensure_size(bytes: usize) -> Result<()> {
     ensure!(
-        offset.saturating_add(function.code.len()) <= MAX_TEXT,
+        bytes <= MAX_TEXT,
         limit!(
             ComponentSize,
             "the machine code of the component exceeds 2 GiB, the range of calls; instantiate \
              fewer core modules"
         )
     );
-    text.resize(offset, filler.padding);
-    text.extend_from_slice(&function.code);
-    Ok(offset as u32)
+    Ok(())
 }
 
 /// Returns the offset of a function that follows `end`: of the aligned offsets within a cache line,
@@ -137,6 +169,7 @@ fn best_offset(end: usize, function: &CompiledFunction) -> usize {
 fn resolve(
     text: &mut [u8],
     placed: &[PlacedFunction],
+    islands: &Islands,
     start: u32,
     relocation: &Relocation,
 ) -> Result<()> {
@@ -161,6 +194,33 @@ fn resolve(
             write(text, place, &distance.to_le_bytes())
         }
         RelocationKind::TextOffset8 => write(text, place, &value.to_le_bytes()),
+        RelocationKind::Branch26 => {
+            let distance = value
+                .checked_sub(place)
+                .context("its target is out of reach")?;
+            if isa::patch_branch(text, place, distance)? {
+                return Ok(());
+            }
+            let veneer = match relocation.target {
+                RelocationTarget::Func(key) if relocation.addend == 0 => islands.veneer(place, key),
+                _ => None,
+            };
+            let reached = match veneer {
+                Some(veneer) => isa::patch_branch(text, place, veneer - place)?,
+                None => false,
+            };
+            // The chunk is one function that is larger than the reach of a branch.
+            ensure!(
+                reached,
+                limit!(
+                    ComponentSize,
+                    "its target is out of reach; split the function"
+                )
+            );
+            Ok(())
+        }
+        RelocationKind::Page21 => isa::patch_page(text, place, value),
+        RelocationKind::PageOffset12 => isa::patch_page_offset(text, place, value),
     }
 }
 
@@ -173,37 +233,6 @@ fn write(text: &mut [u8], place: i64, bytes: &[u8]) -> Result<()> {
         .context("it is not within the text")?
         .copy_from_slice(bytes);
     Ok(())
-}
-
-/// The bytes between functions: instructions that fault.
-#[derive(Clone, Copy)]
-struct Filler {
-    /// The bytes at offset 0, where no function may be, since this is the offset in null
-    /// references.
-    stub: &'static [u8],
-    /// The byte that fills the gaps between functions.
-    padding: u8,
-}
-
-impl Filler {
-    fn of(target: &Target) -> Result<Filler> {
-        match target.triple.split('-').next() {
-            // ud2; int3.
-            Some("x86_64") => Ok(Filler {
-                stub: &[0x0f, 0x0b],
-                padding: 0xcc,
-            }),
-            // udf #0, which is all zeros.
-            Some("aarch64") => Ok(Filler {
-                stub: &[0; 4],
-                padding: 0,
-            }),
-            _ => bail!(unsupported!(
-                "linking for {} is not supported yet",
-                target.triple
-            )),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -229,9 +258,9 @@ mod tests {
         }
     }
 
-    fn filler() -> Filler {
-        Filler::of(&Target {
-            triple: "x86_64-unknown-linux-gnu".into(),
+    fn isa(triple: &str) -> Isa {
+        Isa::of(&Target {
+            triple: triple.into(),
             cpu_features: vec![],
         })
         .unwrap()
@@ -239,13 +268,14 @@ mod tests {
 
     #[test]
     fn functions_are_aligned_and_never_at_offset_zero() {
-        let mut text = filler().stub.to_vec();
+        let x64 = isa("x86_64-unknown-linux-gnu");
+        let mut text = x64.stub.to_vec();
         assert_eq!(
-            place(&mut text, &function(lower(0), 3, 1), filler()).unwrap(),
+            place(&mut text, &function(lower(0), 3, 1), x64.padding).unwrap(),
             2
         );
         assert_eq!(
-            place(&mut text, &function(lower(1), 5, 16), filler()).unwrap(),
+            place(&mut text, &function(lower(1), 5, 16), x64.padding).unwrap(),
             16
         );
         assert_eq!(
@@ -257,7 +287,7 @@ mod tests {
             (1, 0, "alignment"),
             (1, 48, "alignment"),
         ] {
-            let error = place(&mut text, &function(lower(2), len, alignment), filler())
+            let error = place(&mut text, &function(lower(2), len, alignment), x64.padding)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(message), "{error}");
@@ -289,7 +319,7 @@ mod tests {
     /// Resolves relocations of a function at 64 in a text of 96 bytes, with another function at 32.
     #[test]
     fn relocations_are_resolved_or_refused() {
-        use RelocationKind::{PcRelative4, TextOffset8};
+        use RelocationKind::{Branch26, Page21, PageOffset12, PcRelative4, TextOffset8};
         let place = |key, offset| PlacedFunction {
             offset,
             compiled: function(key, 1, 1),
@@ -297,11 +327,13 @@ mod tests {
         let placed = [place(lower(0), 32), place(lower(1), 64)];
         let func = |key| RelocationTarget::Func(key);
         let signature = i64::from(FuncEntry::signature_word(SigId::from_u32(6))) << 32;
+        let islands = Islands::new(isa("aarch64-unknown-linux-gnu"), &[]);
         let resolve = |kind, target, addend, offset| {
             let mut text = vec![0; 96];
             resolve(
                 &mut text,
                 &placed,
+                &islands,
                 64,
                 &Relocation {
                     offset,
@@ -325,6 +357,10 @@ mod tests {
                 i64::from(-76i32 as u32),
             ),
             (TextOffset8, func(lower(0)), signature, 16, 7 << 32 | 32),
+            (Branch26, func(lower(0)), 0, 8, 0x03ff_fff6),
+            (Branch26, func(lower(1)), 8, 8, 0),
+            (Page21, func(lower(0)), 0x5000, 8, 1 << 29 | 1 << 5),
+            (PageOffset12, func(lower(0)), 0, 8, 32 << 10),
         ];
         for (kind, target, addend, offset, expected) in good {
             assert_eq!(
@@ -349,6 +385,12 @@ mod tests {
                 "out of reach",
             ),
             (PcRelative4, func(lower(0)), i64::MIN, 8, "out of reach"),
+            (Branch26, func(lower(0)), 2, 8, "out of reach"),
+            (Branch26, func(lower(0)), 1 << 28, 8, "out of reach"),
+            (Branch26, func(lower(0)), i64::MIN, 8, "out of reach"),
+            (Page21, func(lower(0)), 1 << 32, 8, "out of reach"),
+            (Branch26, func(lower(0)), 0, 32, "not within the text"),
+            (PageOffset12, func(lower(0)), 0, 29, "not within the text"),
             (TextOffset8, func(lower(0)), i64::MAX, 8, "out of range"),
             (PcRelative4, func(lower(0)), 0, 29, "not within the text"),
             (
@@ -365,5 +407,89 @@ mod tests {
                 .to_string();
             assert!(error.contains(message), "{error}");
         }
+    }
+    /// Returns the target of the branch at `place`: directly, or through a veneer.
+    fn branch_target(text: &[u8], place: usize) -> (usize, bool) {
+        let word = |at: usize| u32::from_le_bytes(text[at..][..4].try_into().unwrap());
+        let distance = (word(place) << 6) as i32 >> 6;
+        let target = place.wrapping_add_signed(distance as isize * 4);
+        if text[target..][..4] == [1; 4] {
+            return (target, false);
+        }
+        let [page, add, jump] = [0, 4, 8].map(|at| word(target + at));
+        assert_eq!(page & 0x9f00_001f, 0x9000_0010);
+        assert_eq!(add & 0xffc0_03ff, 0x9100_0210);
+        assert_eq!(jump, 0xd61f_0200);
+        let pages = (page >> 5 & 0x7_ffff) << 2 | page >> 29 & 3;
+        let pages = (pages << 11) as i32 >> 11;
+        let page = (target >> 12).wrapping_add_signed(pages as isize) << 12;
+        (page + (add >> 10 & 0xfff) as usize, true)
+    }
+
+    /// Links functions of `size` bytes, each of which calls all of them, from its first and its
+    /// last place. Returns the number of calls that go through veneers.
+    fn link_calls(isa: Isa, count: u32, size: usize) -> usize {
+        let branch = |offset: usize, callee| Relocation {
+            offset: offset as u32,
+            kind: RelocationKind::Branch26,
+            target: RelocationTarget::Func(lower(callee)),
+            addend: 0,
+        };
+        let functions = (0..count).map(|number| {
+            let mut function = function(lower(number), size, 32);
+            function.code[..4].fill(1);
+            let starts = (0..count).map(|callee| branch(4 + 4 * callee as usize, callee));
+            let ends =
+                (0..count).map(|callee| branch(size - 4 * (count - callee) as usize, callee));
+            function.relocations = starts.chain(ends).collect();
+            function
+        });
+        let (text, placed) = link_functions(functions.collect(), isa).unwrap();
+        let mut through_veneers = 0;
+        for function in &placed {
+            for relocation in &function.compiled.relocations {
+                let RelocationTarget::Func(callee) = relocation.target else {
+                    unreachable!()
+                };
+                let place = function.offset + relocation.offset;
+                let (target, veneer) = branch_target(&text, place as usize);
+                assert_eq!(target, find(&placed, callee).unwrap().offset as usize);
+                through_veneers += usize::from(veneer);
+            }
+        }
+        through_veneers
+    }
+
+    #[test]
+    fn calls_out_of_reach_go_through_veneers() {
+        let isa = isa("aarch64-unknown-linux-gnu");
+        assert_eq!(link_calls(isa, 10, 1 << 10), 0);
+        // The first and the last function are out of reach of each other, at both ends.
+        assert!(link_calls(isa, 9, 16 << 20) >= 4);
+        // One function after the other, each with an island.
+        assert!(link_calls(isa, 5, 40 << 20) >= 4);
+    }
+
+    #[test]
+    fn a_function_can_be_too_large_for_branches() {
+        let isa = isa("aarch64-unknown-linux-gnu");
+        let mut function = function(lower(1), 130 << 20, 4);
+        function.relocations = vec![Relocation {
+            offset: 0,
+            kind: RelocationKind::Branch26,
+            target: RelocationTarget::Func(lower(2)),
+            addend: 0,
+        }];
+        let callee = CompiledFunction {
+            key: lower(2),
+            relocations: vec![],
+            code: vec![0; 4],
+            ..function.clone()
+        };
+        let error = link_functions(vec![function, callee], isa).err().unwrap();
+        assert!(
+            format!("{error:#}").contains("out of reach; split"),
+            "{error:#}"
+        );
     }
 }

@@ -1,0 +1,49 @@
+//! 64-bit ARM.
+
+/// A processor with all features that the code generator knows, which expectations of tests are
+/// made for.
+#[cfg(test)]
+pub(super) const TEST_PROCESSOR: (&str, &[&str]) = (
+    "aarch64-unknown-linux-gnu",
+    &["lse", "fp16", "dotprod", "i8mm"],
+);
+
+/// The features that every supported processor has: branch target identification.
+///
+/// Its landing pads are hints. Processors without it execute them as `nop`.
+pub(super) const BASELINE: &[&str] = &["use_bti"];
+
+/// `bti c`: a landing pad for calls.
+const LAND_CALL: [u8; 4] = 0xd503_245f_u32.to_le_bytes();
+/// `bti jc`: a landing pad for calls and jumps.
+const LAND_CALL_OR_JUMP: [u8; 4] = 0xd503_24df_u32.to_le_bytes();
+
+/// Lets indirect tail calls reach a function.
+///
+/// The code generator starts functions with `bti c`, which accepts calls. It makes an indirect tail
+/// call by `br x1`, which is a jump. On pages where landing pads are enforced, the processor would
+/// refuse it.
+pub(super) fn accept_tail_calls(code: &mut [u8]) {
+    if let Some(first) = code.first_chunk_mut()
+        && *first == LAND_CALL
+    {
+        *first = LAND_CALL_OR_JUMP;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_landing_pad_accepts_jumps() {
+        let code = |first: [u8; 4]| [first, LAND_CALL].concat();
+        let mut function = code(LAND_CALL);
+        accept_tail_calls(&mut function);
+        assert_eq!(function, code(LAND_CALL_OR_JUMP));
+        let (mut other, nop) = (code([0x1f, 0x20, 0x03, 0xd5]), [0x1f, 0x20, 0x03, 0xd5]);
+        accept_tail_calls(&mut other);
+        assert_eq!(other, code(nop));
+        accept_tail_calls(&mut []);
+    }
+}
