@@ -3,7 +3,8 @@
 //! It accepts only what `writer` writes: the sections of [`Section`], in file order, without
 //! overlap, relocations or addresses.
 
-use crate::format::{FIRST_PAGE, Header, Part, Section};
+use crate::PAGE;
+use crate::format::{FIRST_PAGE, Header, Part, Section, page_of};
 use anyhow::{Context, Result, bail, ensure};
 use object::elf::{
     ELFCLASS64, ELFDATA2LSB, EM_AARCH64, EM_X86_64, ET_REL, Machine, SHT_CREL, SHT_NULL, SHT_REL,
@@ -38,10 +39,11 @@ impl Sections {
             .get(..FIRST_PAGE)
             .context("the artifact is truncated: it is shorter than a page")?;
         let table = SectionTable::open(page)?;
+        let mapped = file_machine(file).map_or(PAGE, page_of);
         let mut sections = Sections::default();
         let mut last: Option<(Section, usize)> = None;
         for raw in table.entries() {
-            let (section, range) = read_entry(&raw?, &table, header)?;
+            let (section, range) = read_entry(&raw?, &table, header, mapped)?;
             if let Some((before, end)) = last {
                 ensure!(
                     section > before,
@@ -198,11 +200,12 @@ impl<'a> SectionTable<'a> {
     }
 }
 
-/// Reads one entry and checks it on its own.
+/// Reads one entry and checks it on its own. `page` is the alignment of sections that are mapped.
 fn read_entry(
     raw: &RawSection,
     table: &SectionTable<'_>,
     header: &Header,
+    page: u64,
 ) -> Result<(Section, Range<usize>)> {
     let name = table.name(raw)?;
     let shown = String::from_utf8_lossy(name);
@@ -233,10 +236,10 @@ fn read_entry(
     let range =
         range.with_context(|| format!("section {shown} extends past the end of the file"))?;
     ensure!(
-        raw.align == section.align() && raw.offset.is_multiple_of(section.align()),
+        raw.align == section.align(page) && raw.offset.is_multiple_of(section.align(page)),
         "section {shown} is misaligned: it is at {:#x}, not at a multiple of {:#x}",
         raw.offset,
-        section.align()
+        section.align(page)
     );
     let tail = header.tail_start as usize;
     let part = match section.part() {

@@ -19,12 +19,15 @@
 //! - *Why does the image come first?* Its place must be known when the metadata, which contains it,
 //!   is encoded.
 //! - *Why does nothing share a page with the text?* Pages of the text are executable, and the guest
-//!   chooses the bytes of segments.
+//!   chooses the bytes of segments. The pages are the largest that systems use on the processor.
 
 use crate::PAGE;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::artifact;
-use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, SHT_STRTAB, SHT_SYMTAB, SectionType};
+use object::elf::{
+    EM_AARCH64, Machine, SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, SHT_STRTAB, SHT_SYMTAB,
+    SectionType,
+};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The version of the format. It changes with the meaning of any byte of the file, or of a struct
@@ -42,6 +45,15 @@ const _: () = assert!(ENGINE_VERSION.len() <= VERSION_SIZE);
 
 /// The size of the first page.
 pub const FIRST_PAGE: usize = PAGE as usize;
+
+/// Returns the size in bytes of the largest pages that systems for a machine use. Sections that are
+/// mapped start at a multiple of it, and so do runs of the image in the file and in the slab.
+pub fn page_of(machine: Machine) -> u64 {
+    match machine {
+        EM_AARCH64 => 64 << 10,
+        _ => PAGE,
+    }
+}
 
 macro_rules! sections {
     ($(
@@ -73,9 +85,11 @@ macro_rules! sections {
                 match self { $(Section::$variant => $flags,)* }
             }
 
-            /// Returns the alignment of the section's place in the file.
-            pub const fn align(self) -> u64 {
-                match self { $(Section::$variant => $align,)* }
+            /// Returns the alignment of the section's place in a file that is laid out for pages of
+            /// `page` bytes.
+            pub const fn align(self, page: u64) -> u64 {
+                let align = match self { $(Section::$variant => $align,)* };
+                if align == PAGE { page } else { align }
             }
 
             /// Returns whether every artifact has the section.

@@ -6,7 +6,8 @@
 //!
 //! Runs are best for long pieces: all instances share their pages until they write to them.
 //! However, each run costs every slab one of the 65,530 mappings that a process can have, and a
-//! page takes 4,096 bytes of the file even if all but one are zero. Therefore, these limits apply:
+//! page takes 4,096 bytes of the file (65,536 for ARM) even if all but one are zero. Therefore,
+//! these limits apply:
 //!
 //! - There are at most [`MAX_RUNS`] runs. To reduce their number, runs include zero pages between
 //!   others.
@@ -18,7 +19,7 @@
 //! component, too, and an instance that copies them stays within the memory that it may have at the
 //! start.
 
-use crate::{ImageRun, PAGE};
+use crate::ImageRun;
 use mintage_environ::layout::{SlabLayout, SlabPart};
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -27,7 +28,7 @@ use std::ops::Range;
 pub const MAX_RUNS: usize = 128;
 /// The maximum size in bytes of a run that is copied instead of mapped. A mapping costs a system
 /// call, a page fault and its removal, which is more than copying a few pages.
-const SHORT: u64 = 2 * PAGE;
+const SHORT: u64 = 8 << 10;
 /// The number of bytes that may be on copied pages before runs include zero pages to avoid that.
 const FEW: u64 = 256 << 10;
 /// The maximum number of consecutive zero pages that a run includes.
@@ -66,12 +67,13 @@ struct Page {
 
 impl<'a> Plan<'a> {
     /// Plans the image of a slab. The pieces must be in order, without overlap, and each on one
-    /// page.
-    pub fn new(layout: &SlabLayout, pieces: &[Piece<'a>]) -> Plan<'a> {
+    /// page of [`PAGE`](crate::PAGE) bytes. Runs consist of whole pages of `size` bytes, a multiple
+    /// of that.
+    pub fn new(layout: &SlabLayout, pieces: &[Piece<'a>], size: u64) -> Plan<'a> {
         let parts = layout.parts();
-        let pages = pages(&parts, pieces);
+        let pages = Pages::new(&parts, pieces, size);
         let mut plan = Plan::default();
-        for mut run in choose_runs(&pages) {
+        for mut run in pages.choose_runs() {
             run.file_offset = plan.pages_len();
             plan.runs.push(run);
         }
@@ -86,7 +88,7 @@ impl<'a> Plan<'a> {
                 _ => plan.patches.extend(stretches(offset, bytes)),
             }
         }
-        plan.patched_pages = pages.len() - count(&pages, &plan.runs);
+        plan.patched_pages = pages.pages.len() - pages.count(&plan.runs);
         plan
     }
 
@@ -110,95 +112,106 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Returns the pages with pieces, without those of heads.
-fn pages(parts: &[SlabPart], pieces: &[Piece<'_>]) -> Vec<Page> {
-    let mut pages: Vec<Page> = Vec::new();
-    let mut next_part = 0;
-    for &(offset, bytes) in pieces {
-        while parts
-            .get(next_part)
-            .is_some_and(|part| part.start <= offset)
-        {
-            next_part += 1;
-        }
-        if next_part
-            .checked_sub(1)
-            .is_some_and(|part| parts[part].copied)
-        {
-            continue;
-        }
-        let (number, bytes) = (offset / PAGE, bytes.len() as u64);
-        match pages.last_mut() {
-            Some(page) if page.number == number => page.bytes += bytes,
-            _ => pages.push(Page {
-                number,
-                bytes,
-                part: next_part,
-            }),
-        }
-    }
-    pages
+/// The pages with pieces, without those of heads.
+struct Pages {
+    pages: Vec<Page>,
+    /// The size of a page in bytes.
+    size: u64,
 }
 
-/// Returns the runs in order, without their file offsets.
-///
-/// Longer and longer gaps of zero pages are included until there are few runs, as long as the limit
-/// of the file's size allows it. If even the pages alone exceed the limit, those that are nearly
-/// empty are not mapped.
-fn choose_runs(pages: &[Page]) -> Vec<ImageRun> {
-    let limit = FREE + MAX_SPREAD * pages.iter().map(|page| page.bytes).sum::<u64>();
-    let mut best = None;
-    for minimum in [0, PAGE / MAX_SPREAD] {
-        for gap in [0, 1, 2, 4, MAX_GAP] {
-            let runs = runs_over(pages, minimum, gap);
-            if runs.iter().map(|run| run.len).sum::<u64>() > limit {
+impl Pages {
+    fn new(parts: &[SlabPart], pieces: &[Piece<'_>], size: u64) -> Pages {
+        let mut pages: Vec<Page> = Vec::new();
+        let mut next_part = 0;
+        for &(offset, bytes) in pieces {
+            while parts
+                .get(next_part)
+                .is_some_and(|part| part.start <= offset)
+            {
+                next_part += 1;
+            }
+            if next_part
+                .checked_sub(1)
+                .is_some_and(|part| parts[part].copied)
+            {
+                continue;
+            }
+            let (number, bytes) = (offset / size, bytes.len() as u64);
+            match pages.last_mut() {
+                Some(page) if page.number == number => page.bytes += bytes,
+                _ => pages.push(Page {
+                    number,
+                    bytes,
+                    part: next_part,
+                }),
+            }
+        }
+        Pages { pages, size }
+    }
+
+    /// Returns the runs in order, without their file offsets.
+    ///
+    /// Longer and longer gaps of zero pages are included until there are few runs, as long as the
+    /// limit of the file's size allows it. If even the pages alone exceed the limit, those that are
+    /// nearly empty are not mapped.
+    fn choose_runs(&self) -> Vec<ImageRun> {
+        let limit = FREE + MAX_SPREAD * self.pages.iter().map(|page| page.bytes).sum::<u64>();
+        let mut best = None;
+        for minimum in [0, self.size / MAX_SPREAD] {
+            for gap in [0, 1, 2, 4, MAX_GAP] {
+                let runs = self.runs_over(minimum, gap);
+                if runs.iter().map(|run| run.len).sum::<u64>() > limit {
+                    break;
+                }
+                let copied = (self.pages.len() - self.count(&runs)) as u64 * self.size;
+                let few = runs.len() <= MAX_RUNS && copied <= FEW;
+                best = Some(runs);
+                if few {
+                    break;
+                }
+            }
+            if best.is_some() {
                 break;
             }
-            let copied = (pages.len() - count(pages, &runs)) as u64 * PAGE;
-            let few = runs.len() <= MAX_RUNS && copied <= FEW;
-            best = Some(runs);
-            if few {
-                break;
+        }
+        let mut runs = best.unwrap_or_default();
+        runs.sort_by_key(|run| (Reverse(run.len), run.slab_offset));
+        runs.truncate(MAX_RUNS);
+        runs.sort_by_key(|run| run.slab_offset);
+        runs
+    }
+
+    /// Returns runs over the pages with at least `minimum` bytes. A run includes gaps of up to
+    /// `gap` pages, and stays within its part of the slab. Short runs are omitted.
+    fn runs_over(&self, minimum: u64, gap: u64) -> Vec<ImageRun> {
+        let mut runs: Vec<(Range<u64>, usize)> = Vec::new();
+        for page in self.pages.iter().filter(|page| page.bytes >= minimum) {
+            match runs.last_mut() {
+                Some((run, part)) if *part == page.part && page.number - run.end <= gap => {
+                    run.end = page.number + 1
+                }
+                _ => runs.push((page.number..page.number + 1, page.part)),
             }
         }
-        if best.is_some() {
-            break;
-        }
+        let runs = runs.into_iter().map(|(run, _)| ImageRun {
+            slab_offset: run.start * self.size,
+            file_offset: 0,
+            len: (run.end - run.start) * self.size,
+        });
+        runs.filter(|run| run.len > SHORT).collect()
     }
-    let mut runs = best.unwrap_or_default();
-    runs.sort_by_key(|run| (Reverse(run.len), run.slab_offset));
-    runs.truncate(MAX_RUNS);
-    runs.sort_by_key(|run| run.slab_offset);
-    runs
-}
 
-/// Returns runs over the pages with at least `minimum` bytes. A run includes gaps of up to `gap`
-/// pages, and stays within its part of the slab. Short runs are omitted.
-fn runs_over(pages: &[Page], minimum: u64, gap: u64) -> Vec<ImageRun> {
-    let mut runs: Vec<(Range<u64>, usize)> = Vec::new();
-    for page in pages.iter().filter(|page| page.bytes >= minimum) {
-        match runs.last_mut() {
-            Some((run, part)) if *part == page.part && page.number - run.end <= gap => {
-                run.end = page.number + 1
-            }
-            _ => runs.push((page.number..page.number + 1, page.part)),
-        }
+    /// Returns the number of pages that are in runs.
+    fn count(&self, runs: &[ImageRun]) -> usize {
+        let before = |offset: u64| {
+            self.pages
+                .partition_point(|page| page.number * self.size < offset)
+        };
+        let counts = runs
+            .iter()
+            .map(|run| before(run.slab_offset + run.len) - before(run.slab_offset));
+        counts.sum()
     }
-    let runs = runs.into_iter().map(|(run, _)| ImageRun {
-        slab_offset: run.start * PAGE,
-        file_offset: 0,
-        len: (run.end - run.start) * PAGE,
-    });
-    runs.filter(|run| run.len > SHORT).collect()
-}
-
-/// Returns the number of pages that are in runs.
-fn count(pages: &[Page], runs: &[ImageRun]) -> usize {
-    let before = |offset: u64| pages.partition_point(|page| page.number * PAGE < offset);
-    let counts = runs
-        .iter()
-        .map(|run| before(run.slab_offset + run.len) - before(run.slab_offset));
-    counts.sum()
 }
 
 /// Splits `bytes`, at slab offset `offset`, into pieces that omit longer stretches of zeros.
@@ -224,6 +237,7 @@ pub fn stretches(offset: u64, bytes: &[u8]) -> impl Iterator<Item = Piece<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PAGE;
     use mintage_environ::Tunables;
     use mintage_environ::layout::{MemoryShape, Shape, TableShape};
     use mintage_environ::{DomainId, MemoryId, TableId};
@@ -261,7 +275,7 @@ mod tests {
         let pieces: Vec<Piece<'_>> = pages
             .map(|page| (start + page * PAGE, &bytes[..]))
             .collect();
-        let plan = Plan::new(&layout, &pieces);
+        let plan = Plan::new(&layout, &pieces, PAGE);
         check(&plan, &pieces);
         let runs = plan.runs.iter().map(|run| {
             let first = (run.slab_offset - start) / PAGE;
@@ -351,7 +365,7 @@ mod tests {
             _ => (start + page * PAGE, &full[..1]),
         };
         let pieces: Vec<Piece<'_>> = (0..10_000).map(page).collect();
-        let plan = Plan::new(&layout, &pieces);
+        let plan = Plan::new(&layout, &pieces, PAGE);
         check(&plan, &pieces);
         assert_eq!(
             (plan.runs.len(), plan.pages_len(), plan.patched_pages),
@@ -374,7 +388,7 @@ mod tests {
             .iter()
             .flat_map(|start| (*start..).step_by(PAGE as usize).take(16));
         let pieces: Vec<Piece<'_>> = pages.map(|offset| (offset, &page[..])).collect();
-        let plan = Plan::new(&layout, &pieces);
+        let plan = Plan::new(&layout, &pieces, PAGE);
         check(&plan, &pieces);
         let runs: Vec<_> = plan
             .runs
@@ -405,7 +419,7 @@ mod tests {
                 (start + page * PAGE + within as u64, &bytes[within..end])
             };
             let pieces: Vec<Piece<'_>> = pages.iter().map(piece).collect();
-            check(&Plan::new(&layout, &pieces), &pieces);
+            check(&Plan::new(&layout, &pieces, PAGE), &pieces);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! [`Metadata`]: the part of an artifact that is decoded at load, and its comparison with the host.
 
+use crate::elf;
+use crate::format::page_of;
 use crate::image::MAX_RUNS;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::ComponentInterface;
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::ops::Range;
 
-/// The size of a page of the image. In the slab and in the file, such pages are at multiples of it.
+/// The size of the pieces in which images are handled, and the smallest size of pages.
 pub const PAGE: u64 = 4096;
 
 /// A part of the image, with the place of its bytes in the file.
@@ -166,6 +168,12 @@ impl Metadata {
         same("core_exports", &actual.core_exports, core_exports)
     }
 
+    /// Returns the size in bytes of the pages that the artifact is laid out for. A host can map it
+    /// if its pages are not larger.
+    pub fn page(&self) -> u64 {
+        elf::machine(&self.target.triple).map_or(PAGE, page_of)
+    }
+
     /// Checks [target](Self::check_target) and [settings](Self::check_tunables).
     ///
     /// # Errors
@@ -197,7 +205,7 @@ impl Metadata {
         for run in &self.image {
             let aligned = [run.slab_offset, run.file_offset, run.len]
                 .iter()
-                .all(|value| value.is_multiple_of(PAGE));
+                .all(|value| value.is_multiple_of(self.page()));
             ensure!(
                 aligned && run.len > 0,
                 "an image run does not consist of whole pages: {run:?}"

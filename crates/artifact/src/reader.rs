@@ -116,7 +116,7 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     }
 
     /// Returns the place of the machine code in the file, which is never empty. Its start is a
-    /// multiple of [`PAGE`](crate::PAGE), and its pages contain nothing else.
+    /// multiple of [`Metadata::page`], and its pages contain nothing else.
     pub fn text_range(&self) -> Range<usize> {
         self.section_range(Section::Text)
     }

@@ -98,6 +98,10 @@ const SEGMENT: &[u8] = b"run-time data";
 const WORDS: [u64; 3] = [0, 0x1_0000_0010, 7];
 
 fn sample(symbols: bool) -> Vec<u8> {
+    sample_of(metadata(), symbols)
+}
+
+fn sample_of(metadata: Metadata, symbols: bool) -> Vec<u8> {
     let plan = plan();
     let encoded: Vec<_> = plan
         .iter()
@@ -122,7 +126,7 @@ fn sample(symbols: bool) -> Vec<u8> {
         .map(|(offset, page)| (*offset, &page[..]))
         .collect();
     let contents = Contents {
-        metadata: metadata(),
+        metadata,
         text: &text,
         functions: &functions,
         modules: &MODULES,
@@ -213,9 +217,50 @@ fn text_and_image_can_be_mapped_in_place() {
     assert_eq!(artifact.image_bytes(&patch), Some(&[7; FIRST_PAGE][..]));
     pages.push((patch.slab_offset, 7));
     assert_eq!(pages, PAGES);
+    text_has_its_pages(&artifact, FIRST_PAGE);
+}
+
+#[test]
+fn artifacts_for_arm_are_laid_out_for_large_pages() {
+    let mut metadata = metadata();
+    metadata.target.triple = "aarch64-unknown-linux-gnu".into();
+    assert_eq!(metadata.page(), 64 << 10);
+    let file = sample_of(metadata, true);
+    let artifact = open(&file);
+    let page = 64 << 10;
+    text_has_its_pages(&artifact, page);
+    let metadata = artifact.metadata();
+    let mut bytes = 0;
+    for run in &metadata.image {
+        for value in [run.slab_offset, run.file_offset, run.len] {
+            assert!(value.is_multiple_of(page as u64), "{run:?}");
+        }
+        bytes += artifact
+            .image_bytes(run)
+            .unwrap()
+            .iter()
+            .filter(|&&byte| byte != 0)
+            .count();
+    }
+    for patch in &metadata.patches {
+        bytes += artifact.image_bytes(patch).unwrap().len();
+    }
+    assert_eq!(bytes, PAGES.len() * FIRST_PAGE);
+    // The same file, as if it were for a processor with small pages.
+    let mut other = file.clone();
+    other[18..20].copy_from_slice(&62u16.to_le_bytes());
+    Header::seal(&mut other, artifact.section_range(Section::Keys).start);
+    let error = Artifact::parse(&other[..], Check::Full).err().unwrap();
+    assert!(error.to_string().contains("is misaligned"), "{error}");
+}
+
+/// Checks that nothing shares the text's pages of `page` bytes.
+fn text_has_its_pages(artifact: &Artifact<&[u8]>, page: usize) {
+    let text = artifact.text_range();
+    assert!(text.start.is_multiple_of(page));
     for (name, _) in artifact.sections().filter(|(name, _)| *name != ".text") {
         let range = artifact.sections_range(name);
-        let pages = text.start..text.end.next_multiple_of(FIRST_PAGE);
+        let pages = text.start..text.end.next_multiple_of(page);
         assert!(
             range.is_empty() || range.end <= pages.start || range.start >= pages.end,
             "{name} shares a page with the text"
@@ -323,7 +368,9 @@ fn each_broken_rule_has_its_message() {
             put(f, entry(Section::Strings, SIZE), &[0; 8]);
             f[62] = 2;
         }),
-        ("another machine", true, |f| f[18] = 183),
+        ("another machine", true, |f| f[18] = 8),
+        // Of a processor with larger pages.
+        ("is misaligned", true, |f| f[18] = 183),
         ("has no name", true, |f| {
             put(f, entry(Section::Text, 0), &[0xff, 0xff])
         }),

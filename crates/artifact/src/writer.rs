@@ -1,7 +1,7 @@
 //! Writing an artifact.
 
 use crate::elf;
-use crate::format::{FIRST_PAGE, Header, Section};
+use crate::format::{FIRST_PAGE, Header, Section, page_of};
 use crate::image::{Piece, Plan};
 use crate::table::names;
 use crate::table::records::RecordsBuilder;
@@ -77,8 +77,9 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
     );
     let mut metadata = contents.metadata;
     let machine = elf::machine(&metadata.target.triple)?;
-    let plan = Plan::new(&metadata.layout, contents.image);
-    let mut file = File::new(plan.pages_len() as usize + contents.text.len());
+    let page = page_of(machine);
+    let plan = Plan::new(&metadata.layout, contents.image, page);
+    let mut file = File::new(plan.pages_len() as usize + contents.text.len(), page);
 
     metadata.image = file.image(&plan);
     file.table(Section::Text, contents.text);
@@ -150,8 +151,9 @@ pub fn rewrite<B: AsRef<[u8]>>(
     image: &[Piece<'_>],
 ) -> Result<Vec<u8>> {
     let machine = elf::machine(&metadata.target.triple)?;
-    let plan = Plan::new(&metadata.layout, image);
-    let mut file = File::new(plan.pages_len() as usize + artifact.text().len());
+    let page = page_of(machine);
+    let plan = Plan::new(&metadata.layout, image, page);
+    let mut file = File::new(plan.pages_len() as usize + artifact.text().len(), page);
     metadata.image = file.image(&plan);
     for &section in Section::ALL {
         let range = artifact.section_range(section);
@@ -187,17 +189,21 @@ fn encode(metadata: &Metadata) -> Result<Vec<u8>> {
 /// A file under construction: space for the first page, then the sections in order.
 struct File {
     bytes: Vec<u8>,
+    /// The alignment of sections that are mapped.
+    page: u64,
     /// Each section and its place, in file order. The last one is open.
     sections: Vec<(Section, Range<usize>)>,
 }
 
 impl File {
-    /// Starts a file with about `size` bytes of large sections.
-    fn new(size: usize) -> Self {
+    /// Starts a file with about `size` bytes of large sections, which is laid out for pages of
+    /// `page` bytes.
+    fn new(size: usize, page: u64) -> Self {
         let mut bytes = Vec::with_capacity(size + size / 4 + FIRST_PAGE);
         bytes.resize(FIRST_PAGE, 0);
         Self {
             bytes,
+            page,
             sections: vec![(Section::Header, Header::OFFSET..FIRST_PAGE)],
         }
     }
@@ -205,7 +211,10 @@ impl File {
     /// Ends the open section and opens the next one.
     fn section(&mut self, section: Section) {
         self.end_section();
-        let start = self.bytes.len().next_multiple_of(section.align() as usize);
+        let start = self
+            .bytes
+            .len()
+            .next_multiple_of(section.align(self.page) as usize);
         self.bytes.resize(start, 0);
         self.sections.push((section, start..start));
     }
@@ -325,7 +334,7 @@ impl File {
             sh_flags: SectionFlags(section.flags()),
             sh_offset: range.start as u64,
             sh_size: range.len() as u64,
-            sh_addralign: section.align(),
+            sh_addralign: section.align(self.page),
             ..SectionHeader::default()
         };
         match section {

@@ -54,6 +54,7 @@ impl<'a> Pauses<'a> {
     /// [`Trap::Interrupt`] if the guest is to stop.
     #[inline]
     pub fn check(self) -> Result<(), Trap> {
+        // Relaxed: the bits say everything. Nothing else is read because of them.
         match self.interrupt {
             Some(word) if word.load(Ordering::Relaxed) & interrupt_bits::ENDING != 0 => {
                 Err(Trap::Interrupt)

@@ -6,7 +6,7 @@
 use super::Read;
 use crate::write::Written;
 use anyhow::{Context, Result, ensure};
-use mintage_artifact::{ImageRun, PAGE};
+use mintage_artifact::ImageRun;
 use mintage_environ::layout::{HeadSlot, HeapLayout, REGION_ALIGN, SlabLayout};
 use mintage_environ::{DomainId, FuncEntry, KeyTable, ObjectKind, ValType};
 use mintage_program::{Const, Program, StaticObject, StaticValues};
@@ -283,10 +283,8 @@ impl<'a> ImageCheck<'a> {
                     "the slab has bytes that were never written at {gap:#x?}"
                 );
             }
-            for page in [
-                bytes.chunks(PAGE as usize).next(),
-                bytes.rchunks(PAGE as usize).next(),
-            ] {
+            let page = self.artifact.metadata().page() as usize;
+            for page in [bytes.chunks(page).next(), bytes.rchunks(page).next()] {
                 ensure!(
                     page.is_some_and(|page| page.iter().any(|&byte| byte != 0)),
                     "the image has a page of zeros at an end of {run:?}"

@@ -1,28 +1,7 @@
 //! x86-64: entry into machine code, the stubs that leave it, frames, and the registers at a fault.
 
+use super::{RaiseHook, ResumePoint, SuspendHook, SwitchPoint, ThrowHook};
 use std::arch::{asm, naked_asm};
-use std::mem::offset_of;
-
-/// The point at which a call that is ended resumes: written by [`enter`] or [`prepare`], used by
-/// [`exit`].
-#[repr(C)]
-pub struct ResumePoint {
-    /// The stack pointer.
-    pub sp: usize,
-    /// The instruction.
-    pc: usize,
-}
-
-impl ResumePoint {
-    /// A resume point that is not yet written.
-    pub const NONE: ResumePoint = ResumePoint { sp: 0, pc: 0 };
-
-    /// A resume point at this stack pointer, for tests. Nothing can resume there.
-    #[cfg(test)]
-    pub const fn at(sp: usize) -> ResumePoint {
-        ResumePoint { sp, pc: 0 }
-    }
-}
 
 /// Enters machine code: writes `saved` and calls `entry(ctx, func, words)`. Returns `false` when
 /// that returns, and `true` when the call was ended by [`exit`].
@@ -76,8 +55,6 @@ pub unsafe fn enter(
     ended != 0
 }
 
-const _: () = assert!(offset_of!(ResumePoint, sp) == 0 && offset_of!(ResumePoint, pc) == 8);
-
 /// Ends the call that the resume point belongs to.
 ///
 /// # Safety
@@ -94,39 +71,6 @@ unsafe extern "C" fn exit(resume: *const ResumePoint) -> ! {
         "jmp qword ptr [rdi + 8]"
     )
 }
-
-/// How machine code on a stack of its own gave control back to [`switch_to`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switched {
-    /// It returned.
-    Returned,
-    /// The call was ended by [`exit`].
-    Ended,
-    /// It waits in [`suspendable`] until it is resumed.
-    Suspended,
-}
-
-/// The place of a suspended call on a stack of its own, and of the thread that runs it meanwhile.
-/// It lies at the top of that stack, where [`stack_base`] finds it.
-#[repr(C)]
-pub struct SwitchPoint {
-    /// The stack pointer of the thread, while the call runs.
-    outside: usize,
-    /// The stack pointer of the call, while it does not run.
-    inside: usize,
-    /// The arguments of the first switch.
-    entry: *const u8,
-    ctx: *mut u8,
-    func: *const u8,
-    words: *mut u64,
-}
-
-const _: () = {
-    assert!(offset_of!(SwitchPoint, outside) == 0 && offset_of!(SwitchPoint, inside) == 8);
-    assert!(offset_of!(SwitchPoint, entry) == 16 && offset_of!(SwitchPoint, ctx) == 24);
-    assert!(offset_of!(SwitchPoint, func) == 32 && offset_of!(SwitchPoint, words) == 40);
-    assert!(size_of::<SwitchPoint>().is_multiple_of(16));
-};
 
 /// Prepares a call on the stack below `point`: the next [`switch_to`] calls
 /// `entry(ctx, func, words)` there. Returns the resume point of the call.
@@ -160,29 +104,14 @@ pub unsafe fn prepare(
     }
 }
 
-/// Runs the call of `point` until it returns, ends or suspends. `value` is the result of the
-/// function that suspended it, if it was suspended.
+/// Saves the registers that belong to the caller, and continues at the saved place of `point`,
+/// which returns here with its result in eax.
 ///
 /// # Safety
 ///
-/// - [`prepare`] prepared the call, and it is not running, nor has it returned or ended. Its stack
-///   is as the call left it.
-/// - `value` is a result of the function that suspended the call.
-/// - What [`enter`] demands of the call: function, `ctx` and words fit, and are valid until this
-///   returns; a call that is ended leaves no frames that need to be unwound.
-pub unsafe fn switch_to(point: *mut SwitchPoint, value: u64) -> Switched {
-    // SAFETY: as the caller promises.
-    match unsafe { switch(point, value) } {
-        0 => Switched::Returned,
-        1 => Switched::Ended,
-        _ => Switched::Suspended,
-    }
-}
-
-/// Saves the registers that belong to the caller, and continues at the saved place of `point`,
-/// which returns here with its result in eax.
+/// As [`switch_to`](super::switch_to).
 #[unsafe(naked)]
-unsafe extern "C" fn switch(point: *mut SwitchPoint, value: u64) -> u32 {
+pub(super) unsafe extern "C" fn switch(point: *mut SwitchPoint, value: u64) -> u32 {
     naked_asm!(
         "push rbp",
         "push rbx",
@@ -238,53 +167,6 @@ unsafe extern "C" fn ended() -> ! {
         switch_back = sym switch_back,
     )
 }
-
-/// What a function that may suspend has done: two words, which [`suspendable`] gets in registers.
-#[repr(C)]
-pub struct MaySuspend {
-    /// The result for the machine code, unless the call is to be suspended.
-    result: u64,
-    /// The switch point of the stack, if the call is to be suspended.
-    point: *mut SwitchPoint,
-}
-
-impl MaySuspend {
-    /// Returns `result` to the machine code.
-    pub fn done(result: u64) -> MaySuspend {
-        MaySuspend {
-            result,
-            point: std::ptr::null_mut(),
-        }
-    }
-
-    /// Suspends the call that runs below `point`. The function returns what [`switch_to`] passes
-    /// when it resumes the call.
-    ///
-    /// # Safety
-    ///
-    /// - `point` is the one that [`switch_to`] runs now on this thread. The machine code that
-    ///   called the function is on the stack below it, and no other Rust code than the function.
-    /// - The result goes to [`suspendable`] as the result of its hook, which owns nothing more.
-    pub unsafe fn suspend(point: *mut SwitchPoint) -> MaySuspend {
-        MaySuspend { result: 0, point }
-    }
-}
-
-/// A function that machine code calls, and that may suspend the call.
-pub trait SuspendHook {
-    /// Does the work of the function. Its arguments behind `ctx` are `a`, `b` and `c`, as far as it
-    /// has some.
-    ///
-    /// # Safety
-    ///
-    /// Called by [`suspendable`], in machine code of the current activation, with the arguments
-    /// that machine code passes. (The result may suspend that activation only:
-    /// [`MaySuspend::suspend`].)
-    unsafe extern "C" fn on_call(ctx: *mut u8, a: *const (), b: *mut u64, c: u64) -> MaySuspend;
-}
-
-/// The type of [`suspendable`].
-pub type Suspendable = unsafe extern "C" fn(ctx: *mut u8, a: *const (), b: *mut u64, c: u64) -> u64;
 
 /// The stub through which machine code calls a function that may suspend the call. Only this stub
 /// and machine code have frames on a suspended stack, so it can be resumed on any thread, and
@@ -353,78 +235,6 @@ pub unsafe extern "C" fn raise<H: RaiseHook>(ctx: *mut u8, code: u32) -> ! {
         exit = sym exit,
     )
 }
-
-/// The function that [`raise`] calls. `entry` implements it, which is above this folder.
-pub trait RaiseHook {
-    /// Ends the current call with the trap `code`, or, if `code` is 0, with the error that a host
-    /// function left. `pc` is the return address of the stub and `fp` the frame pointer of its
-    /// caller. Returns where to resume.
-    ///
-    /// # Safety
-    ///
-    /// Called by [`raise`], in machine code of the current activation.
-    unsafe extern "C" fn on_raise(
-        ctx: *mut u8,
-        code: u32,
-        pc: usize,
-        fp: usize,
-    ) -> *const ResumePoint;
-}
-
-/// The function that [`throw`] calls. `entry` implements it, which is above this folder.
-pub trait ThrowHook {
-    /// Finds the handler of `exception`, an object of `domain`, or ends the current call. `pc` is
-    /// the return address of the stub and `fp` the frame pointer of its caller, the trampoline of
-    /// the builtin. Returns where to continue. The result is valid until the next exception.
-    ///
-    /// # Safety
-    ///
-    /// Called by [`throw`], in machine code of the current activation, with the `ctx` of its
-    /// instance.
-    unsafe extern "C" fn on_throw(
-        ctx: *mut u8,
-        domain: u32,
-        exception: u64,
-        pc: usize,
-        fp: usize,
-    ) -> *const Landing;
-}
-
-/// The point at which machine code continues after an exception: read by [`throw`].
-#[repr(C)]
-pub struct Landing {
-    /// The instruction.
-    pub pc: usize,
-    /// The stack pointer.
-    pub sp: usize,
-    /// The frame pointer.
-    pub fp: usize,
-    /// The content of the first result register.
-    pub value: u64,
-}
-
-impl Landing {
-    /// The landing that ends a call.
-    ///
-    /// # Safety
-    ///
-    /// As [`exit`].
-    pub unsafe fn at_resume_point(resume: *const ResumePoint) -> Landing {
-        // SAFETY: as the caller promises.
-        let &ResumePoint { sp, pc } = unsafe { &*resume };
-        Landing {
-            pc,
-            sp,
-            fp: 0,
-            value: 1,
-        }
-    }
-}
-
-const _: () = {
-    assert!(offset_of!(Landing, pc) == 0 && offset_of!(Landing, sp) == 8);
-    assert!(offset_of!(Landing, fp) == 16 && offset_of!(Landing, value) == 24);
-};
 
 /// The throw stub, which machine code calls to throw `exception`, an object of `domain`. It passes
 /// its caller's pc and frame pointer to [`ThrowHook::on_throw`], and continues at the landing that
@@ -542,6 +352,19 @@ pub fn cpu_features() -> Vec<String> {
         "has_ssse3": "ssse3",
     }
 }
+
+/// Whether the processor can enforce landing pads: that calls and jumps through registers lead to
+/// instructions that are meant for it. Machine code for this processor has none.
+pub fn has_landing_pads() -> bool {
+    false
+}
+
+/// Whether instructions are fetched as they were last written, without further ado.
+pub const HAS_COHERENT_INSTRUCTIONS: bool = true;
+
+/// Makes the processor fetch instructions at these addresses as they were last written, which this
+/// one does anyway.
+pub fn flush_instructions(_code: &[u8]) {}
 
 /// The geometry of the processor's page tables.
 pub mod page_table {

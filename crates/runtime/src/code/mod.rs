@@ -11,10 +11,10 @@ use crate::component::handles::{Handles, KeptHandles};
 use crate::pool::{Pool, PooledSlab, Shelf, Written};
 use crate::slab::Image;
 use crate::sys::mmap::{self, FileMapping};
-use crate::sys::{self, signals};
+use crate::sys::{self, signals, thread};
 use anyhow::{Context, Result, ensure};
 use callees::{Callees, Text};
-use mintage_artifact::{Artifact, Check, Metadata, PAGE};
+use mintage_artifact::{Artifact, Check, Metadata};
 use mintage_environ::component::{ComponentInterface, CoreCallee};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
@@ -176,12 +176,13 @@ impl Code {
     ) -> Result<Arc<Code>> {
         let artifact = Arc::new(Artifact::parse(mapping, check.level)?);
         artifact.metadata().check_host(host(), &check.tunables)?;
+        let page = artifact.metadata().page();
         ensure!(
-            PAGE.is_multiple_of(mmap::page_size() as u64),
+            page.is_multiple_of(mmap::page_size() as u64),
             artifact!(
                 Target,
-                "this system's pages have {} bytes; artifacts are laid out for pages of up to \
-                 {PAGE}",
+                "this system's pages have {} bytes; the artifact is laid out for pages of up to \
+                 {page}",
                 mmap::page_size()
             )
         );
@@ -190,10 +191,12 @@ impl Code {
         signals::install()?;
 
         let range = artifact.text_range();
+        let landing_pads = artifact.metadata().target.has_landing_pads();
         artifact
             .owner()
-            .make_executable(range.clone())
+            .make_executable(range.clone(), landing_pads)
             .context("cannot make the artifact's text executable")?;
+        publish_instructions(artifact.owner(), artifact.text())?;
         let text = Text::new(&artifact.bytes()[range]);
         let callees = Callees::resolve(&artifact, &text).map_err(damaged)?;
         let data_segments = DataSegments::resolve(&artifact).map_err(damaged)?;
@@ -341,6 +344,7 @@ impl Code {
     /// [`keep_started`](Self::keep_started) or [`leave_start_open`](Self::leave_start_open), or
     /// neither if the result can never be kept.
     pub(crate) fn settle_start(&self) -> bool {
+        // Relaxed: it only decides who does it. The image is passed by `OnceLock`.
         !self.started.is_settled.swap(true, Ordering::Relaxed)
     }
 
@@ -402,6 +406,19 @@ impl Code {
     pub(crate) fn text_offset(&self, address: usize) -> Option<u32> {
         self.text.offset(address)
     }
+}
+
+/// Makes sure that all threads execute these instructions, and not what was at their addresses
+/// before.
+fn publish_instructions(mapping: &FileMapping, text: &[u8]) -> Result<()> {
+    if arch::HAS_COHERENT_INSTRUCTIONS {
+        return Ok(());
+    }
+    if mapping.is_copy() {
+        arch::flush_instructions(text);
+    }
+    // Another thread may have run code that was unmapped here.
+    thread::synchronize_instructions()
 }
 
 impl Drop for Code {

@@ -47,6 +47,7 @@ impl MessageRoom {
     /// reached.
     pub fn keep(&self, text: &str) -> ErrorContext {
         let text = beginning(text);
+        // Relaxed, here and where it is given back: only the sum matters.
         let fits = |used: usize| {
             used.checked_add(text.len())
                 .filter(|&used| used <= MAX_MESSAGES)

@@ -76,6 +76,7 @@ impl Claim {
                     .checked_add(more)
                     .filter(|&sum| sum <= config.total_keep_resident)
             };
+            // Relaxed, here and where it is given back: only the sum matters.
             if resident
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve)
                 .is_ok()

@@ -129,6 +129,8 @@ impl Counts {
 }
 
 impl Usage {
+    // Relaxed, here and below: changed under the pool's lock, and otherwise read for reports, which
+    // may mix old and new numbers.
     pub fn taken(&self) -> SlabTotals {
         SlabTotals {
             slabs: self.slabs.load(Ordering::Relaxed),

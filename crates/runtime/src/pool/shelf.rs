@@ -35,7 +35,8 @@ pub struct Shelf {
 struct List {
     /// The slabs. The vector never grows beyond its first capacity.
     slabs: Mutex<Vec<PooledSlab>>,
-    /// Their number; changed under the lock.
+    /// Their number; changed under the lock. Whoever reads it without the lock takes it for a hint,
+    /// so all accesses are relaxed, here and below.
     len: AtomicUsize,
     /// The slabs that were taken since the component was loaded; changed under the lock, so that
     /// counting takes no atomic operation.

@@ -5,9 +5,9 @@
 //! [`Image::capture`] keeps the slab as the first instance left it, and later instances start with
 //! that state. The host may also capture an image at any later time.
 
-use super::Slab;
 use super::ranges::merge;
 use super::sizes::{HeapSize, Sizes};
+use super::{Slab, unit};
 use crate::sys::mmap::FileMapping;
 use crate::sys::pagemap::Pagemap;
 use anyhow::{Context, Result, ensure};
@@ -132,7 +132,7 @@ impl Image {
         for run in &self.runs {
             let aligned = [run.slab_offset, run.file_offset, run.len]
                 .iter()
-                .all(|offset| offset.is_multiple_of(PAGE));
+                .all(|offset| offset.is_multiple_of(unit()));
             ensure!(aligned, "the image is not aligned to pages");
         }
         let within_page = |patch: &ImageRun| patch.slab_offset % PAGE + patch.len <= PAGE;
@@ -184,7 +184,7 @@ impl Image {
                 return Ok(None);
             }
         }
-        let plan = Plan::new(layout, &pieces);
+        let plan = Plan::new(layout, &pieces, unit());
         if plan.pages_len() > Image::MAX_KEPT || plan.patched_pages > MAX_KEPT_PATCHES {
             return Ok(None);
         }
@@ -203,7 +203,7 @@ impl Image {
             });
             len += bytes.len() as u64;
         }
-        let mapping = FileMapping::of_parts(len.max(PAGE) as usize, &places, memfd)?;
+        let mapping = FileMapping::of_parts(len.max(unit()) as usize, &places, memfd)?;
         let image = Image::new(
             layout,
             sizes,
@@ -296,12 +296,10 @@ impl Image {
     /// Returns the pages in a part of the slab, which consists of whole pages, that are not zero,
     /// in order.
     pub(crate) fn pages_in(&self, part: Range<usize>) -> Vec<Range<usize>> {
-        const PAGE_SIZE: usize = PAGE as usize;
+        let unit = unit() as usize;
         let contents = self.runs_in(part.clone()).chain(self.patches_in(part));
         let mut pages: Vec<_> = contents
-            .map(|(start, bytes)| {
-                start / PAGE_SIZE * PAGE_SIZE..(start + bytes.len()).next_multiple_of(PAGE_SIZE)
-            })
+            .map(|(start, bytes)| start / unit * unit..(start + bytes.len()).next_multiple_of(unit))
             .collect();
         pages.sort_by_key(|pages| pages.start);
         merge(&mut pages);
@@ -394,8 +392,9 @@ impl ImageSource {
 
 /// Returns the parts of a slab that are accessible when memories and GC heaps have these sizes.
 fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
-    let whole_pages =
-        |start: u64, len: u64| start as usize..start as usize + len.next_multiple_of(PAGE) as usize;
+    let whole_pages = |start: u64, len: u64| {
+        start as usize..start as usize + len.next_multiple_of(unit()) as usize
+    };
     let tables = layout
         .tables
         .iter()

@@ -1,6 +1,6 @@
 //! [`Leftover`]: the pages that an instance has written, and how much of them a slab keeps.
 
-use mintage_artifact::PAGE;
+use super::unit;
 use std::ops::Range;
 
 /// The pages that an instance has written, as slab offsets in order. Some are restored and stay in
@@ -90,7 +90,8 @@ impl Leftover {
 }
 
 fn whole_pages(bytes: usize) -> usize {
-    bytes / PAGE as usize * PAGE as usize
+    let unit = unit() as usize;
+    bytes / unit * unit
 }
 
 #[cfg(test)]
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn pages_beyond_the_limit_are_one_range_per_part() {
-        let page = PAGE as usize;
+        let page = unit() as usize;
         let mut leftover = Leftover::new(5 * page + 100);
         leftover.begin_part(0);
         leftover.add(0..2 * page);

@@ -20,10 +20,12 @@ mod reset;
 pub mod sizes;
 
 pub use image::Image;
+#[cfg(test)]
+pub use reset::GUESSED_PREFIX;
 pub use reset::ResetOptions;
 pub use sizes::{HeapSize, Sizes};
 
-use crate::sys::mmap::Reservation;
+use crate::sys::mmap::{Reservation, page_size};
 use image::slab_range;
 use mintage_artifact::PAGE;
 use mintage_environ::MemoryId;
@@ -50,6 +52,12 @@ pub struct Slab {
     tables: PageTables,
     /// The parts that memories and heaps grew into since the last reset.
     grown: RefCell<Vec<Range<usize>>>,
+}
+
+/// Returns the number of bytes that are mapped, made accessible, kept or discarded together: a page
+/// of the system, or a piece of images if that is larger.
+fn unit() -> u64 {
+    PAGE.max(page_size() as u64)
 }
 
 /// Writes to each page of `bytes` what is there, so that page faults are counted for the calling
@@ -178,8 +186,8 @@ impl Slab {
         new_size: u64,
     ) -> io::Result<()> {
         let (old_end, new_end) = (
-            old_size.next_multiple_of(PAGE),
-            new_size.next_multiple_of(PAGE),
+            old_size.next_multiple_of(unit()),
+            new_size.next_multiple_of(unit()),
         );
         if old_end == new_end {
             return Ok(());

@@ -11,7 +11,7 @@ use std::ops::Range;
 /// Bytes that are restored if the system does not tell which pages were written, in equal shares at
 /// the starts of the accessible parts. Most guests have their stack and their data there. A larger
 /// part would mostly copy what no one wrote.
-const GUESSED_PREFIX: usize = 128 << 10;
+pub const GUESSED_PREFIX: usize = 128 << 10;
 
 /// Options of a reset.
 #[derive(Clone, Copy)]

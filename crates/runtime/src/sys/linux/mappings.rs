@@ -35,6 +35,7 @@ pub fn max_idle_mappings() -> usize {
 
 /// Returns how many mappings the slabs of all engines have or may need.
 pub fn slab_mappings() -> usize {
+    // Relaxed, here and below: nothing is read because of the count.
     SLAB_MAPPINGS.load(Ordering::Relaxed)
 }
 

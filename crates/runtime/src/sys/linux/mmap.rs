@@ -1,5 +1,6 @@
 //! Memory mappings: an artifact's bytes, and the address space of slabs.
 
+use crate::arch;
 use anyhow::{Context, Result, ensure};
 use mintage_environ::artifact;
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -65,6 +66,8 @@ pub struct FileMapping {
     region: Region,
     /// The file behind the mapping; `None` if the bytes are a copy in anonymous memory.
     file: Option<OwnedFd>,
+    /// Whether the bytes were written here.
+    is_copy: bool,
 }
 
 /// Returns whether the process may write a file of `len` bytes. Beyond its limit the process gets a
@@ -134,7 +137,10 @@ impl FileMapping {
             && let Ok(file) = Self::sealed_file(len, parts)
         {
             // SAFETY: the file is sealed against writing.
-            return unsafe { Self::map(file, len) }.context("cannot map a file in memory");
+            let mapping = unsafe { Self::map(file, len) };
+            let mut mapping = mapping.context("cannot map a file in memory")?;
+            mapping.is_copy = true;
+            return Ok(mapping);
         }
         Self::anonymous_copy(len, parts)
             .with_context(|| format!("cannot get {len} bytes of memory"))
@@ -178,7 +184,11 @@ impl FileMapping {
         }
         // SAFETY: the region is our own, and is not written from here on.
         unsafe { rustix::mm::mprotect(base, len, MprotectFlags::READ)? };
-        Ok(FileMapping { region, file: None })
+        Ok(FileMapping {
+            region,
+            file: None,
+            is_copy: true,
+        })
     }
 
     /// # Safety
@@ -199,21 +209,31 @@ impl FileMapping {
         Ok(FileMapping {
             region: Region::from_mmap(base, len),
             file: Some(file),
+            is_copy: false,
         })
     }
 
     /// Makes the pages of `range`, which starts at a page boundary, executable besides readable.
+    /// With `landing_pads`, calls and jumps through registers fault unless they lead to one.
     ///
     /// # Errors
     ///
     /// If the range leaves the mapping, or the system refuses.
-    pub fn make_executable(&self, range: Range<usize>) -> io::Result<()> {
+    pub fn make_executable(&self, range: Range<usize>, landing_pads: bool) -> io::Result<()> {
+        /// `PROT_BTI`, which only systems for ARM have, and only if the processor does.
+        const LANDING_PADS: MprotectFlags = MprotectFlags::from_bits_retain(0x10);
+        let mut flags = MprotectFlags::READ | MprotectFlags::EXEC;
+        flags.set(LANDING_PADS, landing_pads && arch::has_landing_pads());
         let at = self.region.at(range.start, range.len())?;
         // SAFETY: the pages are ours; readable ones stay readable, and none becomes writable.
-        unsafe {
-            rustix::mm::mprotect(at, range.len(), MprotectFlags::READ | MprotectFlags::EXEC)?
-        };
+        unsafe { rustix::mm::mprotect(at, range.len(), flags)? };
         Ok(())
+    }
+
+    /// Returns whether this process wrote the bytes. If not, they are those of a file that was made
+    /// before, and the system takes care of the caches when it maps them.
+    pub fn is_copy(&self) -> bool {
+        self.is_copy
     }
 
     /// Returns whether there is a file behind the mapping. If so, [`Reservation::map_file`] can map
@@ -392,13 +412,14 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * page_size()).map(|i| (i % 251) as u8).collect();
         for copy in both(bytes.len(), &[(0, &bytes)]) {
             assert_eq!(copy.as_ref(), bytes);
-            copy.make_executable(page_size()..2 * page_size()).unwrap();
+            copy.make_executable(page_size()..2 * page_size(), true)
+                .unwrap();
             let start = copy.as_ref().as_ptr();
             assert_eq!(permissions(start), "r--p");
             assert_eq!(permissions(start.wrapping_add(page_size())), "r-xp");
             assert_eq!(permissions(start.wrapping_add(2 * page_size())), "r--p");
             assert!(
-                copy.make_executable(2 * page_size()..4 * page_size())
+                copy.make_executable(2 * page_size()..4 * page_size(), true)
                     .is_err()
             );
         }

@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[inline]
 pub fn id() -> u64 {
     match WORD.get_or_init(word) {
+        // Relaxed: the number is all that threads pass to each other.
         Some(word) => match word.load(Ordering::Relaxed) {
             0 => set(word),
             id => id,

@@ -40,6 +40,7 @@ pub fn number() -> u64 {
 #[inline(never)]
 fn new_number() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: the numbers only have to differ.
     let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     NUMBER.set(number);
     number
@@ -108,6 +109,31 @@ fn are_faults_counted() -> bool {
         unsafe { place.write_volatile(1) };
         count_faults() > before
     })
+}
+
+/// Makes every thread of the process discard instructions that its processor fetched before this.
+///
+/// # Errors
+///
+/// If the system cannot do that.
+pub fn synchronize_instructions() -> Result<()> {
+    /// `membarrier`: returns after every thread has left the kernel or been interrupted.
+    const GLOBAL: libc::c_int = 1;
+    const SYNC_CORE: libc::c_int = 1 << 5;
+    const REGISTER_SYNC_CORE: libc::c_int = 1 << 6;
+    // SAFETY: the call takes no pointers. It makes other threads wait, and changes nothing.
+    let call = |command: libc::c_int| unsafe {
+        libc::syscall(libc::SYS_membarrier, command, 0u32, 0) == 0
+    };
+    static REGISTERED: OnceLock<bool> = OnceLock::new();
+    let is_registered = *REGISTERED.get_or_init(|| call(REGISTER_SYNC_CORE));
+    // The slower command needs no registration. Processors discard instructions when they return
+    // from the kernel.
+    if is_registered && call(SYNC_CORE) || call(GLOBAL) {
+        return Ok(());
+    }
+    Err(std::io::Error::last_os_error())
+        .context("the system cannot make new machine code visible to all threads (`membarrier`)")
 }
 
 /// A signal stack that was made for a thread. It is uninstalled when the thread ends.
@@ -205,6 +231,12 @@ mod tests {
             .join()
             .unwrap();
         assert!(!stack().is_empty());
+    }
+
+    #[test]
+    fn instructions_are_synchronized() {
+        synchronize_instructions().unwrap();
+        synchronize_instructions().unwrap();
     }
 
     #[test]
