@@ -146,6 +146,11 @@ fn pages_that_the_system_has_merged_count_as_written() {
         let pool = Pool::new(PoolConfig::new().memfd(memfd));
         // SAFETY: the compiler made the artifact.
         let code = unsafe { Code::from_bytes(&artifact, &LoadCheck::default(), &pool) }.unwrap();
+        if pool.pagemap().is_none() {
+            // Then a reset does not look at pages. It discards them, which brings back the image
+            // only where its own mapping still is.
+            return;
+        }
         let slab = code.acquire(code.image()).unwrap();
         slab.fill();
         let memory = code.layout().memory_start(MemoryId::from_u32(0)) as usize;
