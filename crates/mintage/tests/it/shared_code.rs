@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 /// The number of functions in the table. Their machine code takes about a megabyte.
 const FUNCTIONS: u32 = 4000;
 
-/// A component whose `answer` is of its own, while its other functions are those of all: `call` gives
-/// the number of the function if `x` is 0.
+/// A component whose `answer` is of its own, while its other functions are those of all: `call`
+/// gives the number of the function if `x` is 0.
 fn program(answer: u32) -> String {
     let mut text = format!(
         r#"(component (core module $m
@@ -23,7 +23,8 @@ fn program(answer: u32) -> String {
     );
     for number in 0..FUNCTIONS {
         let step = format!(
-            "(local.set 0 (i32.xor (i32.mul (local.get 0) (i32.const {})) (i32.load (local.get 0))))",
+            "(local.set 0 (i32.xor
+                (i32.mul (local.get 0) (i32.const {})) (i32.load (local.get 0))))",
             2 * number + 3
         );
         let steps = step.repeat(20);

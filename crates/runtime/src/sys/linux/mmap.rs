@@ -228,7 +228,7 @@ impl FileMapping {
     /// # Safety
     ///
     /// No one reads the bytes during the call. `source` has the same bytes, or no one has read
-    /// these.
+    /// these. Its file never changes.
     pub unsafe fn replace(
         &self,
         range: Range<usize>,
