@@ -379,10 +379,12 @@ impl<T: 'static> StoreInner<T> {
         }
     }
 
-    /// Returns whether tasks of guests are under way.
+    /// Returns whether tasks of guests are under way, or one has failed and no one knows of it yet.
     fn has_tasks(&mut self) -> bool {
         let mut places = 0..self.opaque.concurrent.len();
-        !self.host.concurrency.jobs.is_empty()
+        let concurrency = &self.host.concurrency;
+        !concurrency.jobs.is_empty()
+            || !concurrency.failures.is_empty()
             || places.any(|at| self.instance_has_tasks(self.opaque.concurrent[at]))
     }
 
