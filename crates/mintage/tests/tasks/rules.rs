@@ -531,7 +531,7 @@ impl Model {
             };
             return [word(at), word(at + 4), 0];
         }
-        let results = self.waitables.iter().flatten().filter_map(|waitable| {
+        let mut results = self.waitables.iter().flatten().filter_map(|waitable| {
             let WaitableKind::Subtask(subtask) = &waitable.kind else {
                 return None;
             };
@@ -544,7 +544,7 @@ impl Model {
             };
             (waitable.domain == domain && place == at).then_some(result)
         });
-        let (case, value) = results.last().unwrap_or_default();
+        let (case, value) = results.next_back().unwrap_or_default();
         [case, value, 0]
     }
 
