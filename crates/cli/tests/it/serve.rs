@@ -356,7 +356,7 @@ fn a_changed_component_is_loaded_and_a_broken_one_is_not() {
     slow.write_all(request("/sleep?2000").as_bytes()).unwrap();
     sandbox.write("app.wasm", "(component (import \"nothing\" (func)))");
     server.error("cannot be loaded, so the one before goes on serving");
-    server.error("exports no `wasi:http/incoming-handler`");
+    server.error("exports neither `wasi:http/handler`");
     assert_eq!(server.get("/hello"), ok("Hello, world!\n"));
     sandbox.write("app.wasm", "(componen");
     server.error("cannot be loaded");

@@ -100,7 +100,7 @@ pub(crate) fn requested(request: &TargetRequest) -> Result<Builder> {
 fn lookup(name: &str) -> Result<Builder> {
     let refused = |reason: &str| unsupported!("cannot generate code for `{name}`: {reason}");
     let mut triple = Triple::from_str(name).map_err(|error| refused(&error.to_string()))?;
-    Arch::of(&triple)?;
+    Arch::of(&triple).map_err(|_| refused("only x86-64 and aarch64 are supported"))?;
     // An architecture alone stands for this system.
     ensure!(
         triple.operating_system == OperatingSystem::Linux || !name.contains('-'),

@@ -352,6 +352,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "compiler")]
     #[test]
     fn targets_are_supported_or_refused() {
         let mut config = Config::new();
@@ -382,6 +383,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "compiler")]
     #[test]
     fn features_must_exist() {
         let mut config = Config::new();
