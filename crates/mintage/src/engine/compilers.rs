@@ -3,7 +3,14 @@
 use crate::error::{Context, Result};
 use mintage_runtime::process_id;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// The number of components that the threads compile at a time. A thread that waits for a part of
+/// one begins another one, on the same stack.
+const AT_A_TIME: usize = 16;
+/// The size in bytes of a thread's stack, which is enough for so many. What is not used takes no
+/// memory.
+const STACK: usize = AT_A_TIME * (1 << 20);
 
 /// Who compiles the components of an engine.
 pub(crate) enum Compilers {
@@ -23,7 +30,14 @@ pub(crate) struct Threads(Mutex<Option<Started>>);
 struct Started {
     process: u64,
     /// None when the system gave no threads.
-    pool: Option<Arc<ThreadPool>>,
+    pool: Option<Arc<Pool>>,
+}
+
+/// The threads, and the number of components that they may begin.
+struct Pool {
+    threads: ThreadPool,
+    places: Mutex<usize>,
+    left: Condvar,
 }
 
 impl Drop for Started {
@@ -68,16 +82,40 @@ impl Compilers {
             Compilers::Shared => SHARED.get(0),
         };
         match pool {
-            Some(pool) => pool.install(work),
+            Some(pool) => pool.run(work),
             None => work(),
         }
+    }
+}
+
+impl Pool {
+    /// Runs `work` on the threads, once they have a place for it.
+    fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        if self.threads.current_thread_index().is_some() {
+            return work();
+        }
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = self.left.wait_while(places, |places| *places == 0);
+        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
+        let _place = Place(self);
+        self.threads.install(work)
+    }
+}
+
+/// A place of a component that is being compiled. Dropping it leaves the place to another one.
+struct Place<'a>(&'a Pool);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.0.places.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.left.notify_one();
     }
 }
 
 impl Threads {
     /// The threads of this process, started when they are needed first: `count`, or one for each
     /// processor when that is 0.
-    fn get(&self, count: usize) -> Option<Arc<ThreadPool>> {
+    fn get(&self, count: usize) -> Option<Arc<Pool>> {
         let mut started = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let process = process_id();
         if started
@@ -88,8 +126,15 @@ impl Threads {
             let pool = ThreadPoolBuilder::new()
                 .num_threads(count)
                 .thread_name(name)
+                .stack_size(STACK)
                 .build();
-            let pool = pool.ok().map(Arc::new);
+            let pool = pool.ok().map(|threads| {
+                Arc::new(Pool {
+                    threads,
+                    places: Mutex::new(AT_A_TIME),
+                    left: Condvar::new(),
+                })
+            });
             *started = Some(Started {
                 process,
                 pool: pool.clone(),
@@ -110,6 +155,30 @@ mod tests {
         assert!(!inside(&Compilers::new(Some(1)).unwrap()));
         assert!(inside(&Compilers::new(Some(2)).unwrap()));
         assert!(inside(&Compilers::new(None).unwrap()));
+    }
+
+    /// Many host threads compile at once, each with work that is divided among the threads.
+    #[test]
+    fn work_of_many_is_not_nested_without_bound() {
+        use rayon::prelude::*;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let compilers = Compilers::new(Some(2)).unwrap();
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 * AT_A_TIME {
+                scope.spawn(|| {
+                    compilers.run(|| {
+                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        let part = |n: u32| std::hint::black_box((0..10_000).map(|i| i ^ n).max());
+                        assert_eq!((0..64).into_par_iter().filter_map(part).count(), 64);
+                        // Work within work has its place.
+                        compilers.run(|| ());
+                        now.fetch_sub(1, Ordering::SeqCst);
+                    });
+                });
+            }
+        });
+        assert!((1..=AT_A_TIME).contains(&most.into_inner()));
     }
 
     #[test]
