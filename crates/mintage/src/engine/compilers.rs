@@ -3,7 +3,9 @@
 use crate::error::{Context, Result};
 use mintage_runtime::process_id;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
 
 /// The number of components that the threads compile at a time. A thread that waits for a part of
 /// one begins another one, on the same stack.
@@ -94,6 +96,26 @@ impl Pool {
         if self.threads.current_thread_index().is_some() {
             return work();
         }
+        if rayon::current_thread_index().is_none() {
+            return self.run_in_place(work);
+        }
+        // A thread of another pool would do other work of that while it waits: it could begin
+        // component after component, each of which holds a place.
+        let mut work = Some(work);
+        let result = thread::scope(|scope| {
+            let run = || work.take().map(|work| self.run_in_place(work));
+            let waiting = thread::Builder::new().spawn_scoped(scope, run).ok()?;
+            waiting.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        match (result, work) {
+            (Some(result), _) => result,
+            // The system starts no thread.
+            (None, Some(work)) => work(),
+            (None, None) => unreachable!("the work was done"),
+        }
+    }
+
+    fn run_in_place<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let free = self.left.wait_while(places, |places| *places == 0);
         *free.unwrap_or_else(PoisonError::into_inner) -= 1;
@@ -162,22 +184,26 @@ mod tests {
     fn work_of_many_is_not_nested_without_bound() {
         use rayon::prelude::*;
         use std::sync::atomic::{AtomicUsize, Ordering};
-        let compilers = Compilers::new(Some(2)).unwrap();
+        let compilers = &Compilers::new(Some(2)).unwrap();
         let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
+        let compile = || {
+            compilers.run(|| {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let part = |n: u32| std::hint::black_box((0..10_000).map(|i| i ^ n).max());
+                assert_eq!((0..64).into_par_iter().filter_map(part).count(), 64);
+                // Work within work has its place.
+                compilers.run(|| ());
+                now.fetch_sub(1, Ordering::SeqCst);
+            });
+        };
+        thread::scope(|scope| {
             for _ in 0..4 * AT_A_TIME {
-                scope.spawn(|| {
-                    compilers.run(|| {
-                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        let part = |n: u32| std::hint::black_box((0..10_000).map(|i| i ^ n).max());
-                        assert_eq!((0..64).into_par_iter().filter_map(part).count(), 64);
-                        // Work within work has its place.
-                        compilers.run(|| ());
-                        now.fetch_sub(1, Ordering::SeqCst);
-                    });
-                });
+                scope.spawn(compile);
             }
         });
+        // Threads of a pool of the host's.
+        let host = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        host.install(|| (0..4 * AT_A_TIME).into_par_iter().for_each(|_| compile()));
         assert!((1..=AT_A_TIME).contains(&most.into_inner()));
     }
 
