@@ -91,6 +91,11 @@ mod tests {
             hash(Config::new().consume_fuel(true)),
             hash(Config::new().opt_level(OptLevel::None)),
             hash(Config::new().wasm_simd(false)),
+        ] {
+            assert_ne!(other, expected);
+        }
+        #[cfg(feature = "compiler")]
+        for other in [
             hash(Config::new().cpu("baseline")),
             hash(Config::new().target("aarch64").unwrap()),
         ] {
