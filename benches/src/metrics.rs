@@ -385,7 +385,7 @@ fn held<C: Contender>(lab: &Lab<C>, from_files: bool) -> Result<Probe<'_>> {
             format!("Hell{number}, ").as_bytes().try_into()?,
         )?)
     };
-    // What the compiler takes itself does not count.
+    // The memory of the compiler itself does not count.
     drop(compile(0)?);
     let mut artifacts = Vec::new();
     if from_files {

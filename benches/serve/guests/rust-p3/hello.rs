@@ -20,7 +20,7 @@ impl Guest for Hello {
             .set("content-type", &[b"text/plain".to_vec()])
             .unwrap();
         let (mut writer, body) = wit_stream::new();
-        // There are no trailers, which is what the future says when its writer is dropped.
+        // No trailers: the future says so when its writer is dropped.
         let (_, trailers) = wit_future::new(|| Ok(None));
         let (response, _) = Response::new(headers, Some(body), trailers);
         spawn_local(async move {

@@ -343,7 +343,7 @@ fn artifacts_are_made_for_other_targets() {
     sandbox.fail(
         &["compile", "--target", other, "--cpu", "lse,mmx", "app.wat"],
         1,
-        &["`--cpu`", "there is no CPU feature `"],
+        &["`--cpu`", "unknown CPU feature `"],
     );
     sandbox.succeed(&["compile", "--cpu", "baseline", "app.wat"]);
     sandbox.succeed(&run);

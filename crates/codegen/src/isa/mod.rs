@@ -101,7 +101,7 @@ fn lookup(name: &str) -> Result<Builder> {
     let refused = |reason: &str| unsupported!("cannot generate code for `{name}`: {reason}");
     let mut triple = Triple::from_str(name).map_err(|error| refused(&error.to_string()))?;
     Arch::of(&triple).map_err(|_| refused("only x86-64 and aarch64 are supported"))?;
-    // An architecture alone stands for this system.
+    // An architecture alone means Linux.
     ensure!(
         triple.operating_system == OperatingSystem::Linux || !name.contains('-'),
         refused("only Linux is supported")
@@ -128,7 +128,7 @@ fn enable_baseline(builder: &mut Builder) -> Result<()> {
     for feature in features {
         builder
             .enable(feature)
-            .with_context(|| format!("internal error: there is no feature {feature}"))?;
+            .with_context(|| format!("internal error: unknown feature {feature}"))?;
     }
     Ok(())
 }
@@ -146,14 +146,14 @@ fn enable(builder: &mut Builder, name: &str) -> Result<()> {
         let mut known: Vec<&str> = named.iter().map(|(short, _)| *short).collect();
         known.sort_unstable();
         bail!(unsupported!(
-            "there is no CPU feature `{name}` on {}; use one of {}",
+            "unknown CPU feature `{name}` on {}; use one of {}",
             builder.triple().architecture,
             known.join(", ")
         ))
     };
     builder
         .enable(setting)
-        .with_context(|| format!("internal error: there is no feature {setting}"))
+        .with_context(|| format!("internal error: unknown feature {setting}"))
 }
 
 /// The architecture that expectations of tests are made for, unless they name another one.
@@ -166,7 +166,7 @@ pub(crate) fn test_processor(architecture: &str) -> Result<Builder> {
     let (triple, features) = match architecture {
         "x86_64" => x64::TEST_PROCESSOR,
         "aarch64" => aarch64::TEST_PROCESSOR,
-        other => bail!("there is no processor `{other}` for tests"),
+        other => bail!("unknown processor `{other}` for tests"),
     };
     requested(&TargetRequest {
         triple: Some(triple.into()),

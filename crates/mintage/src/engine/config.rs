@@ -182,15 +182,15 @@ impl Config {
         StackPool::new(self.async_stack_size, self.max_wasm_stack, &self.pool)
     }
 
-    /// Sets a seed from which stores draw what the Component Model leaves open in the order of
-    /// asynchronous code; default: none, so that tasks go on first come, first served.
+    /// Sets a seed for the order of asynchronous code, where the Component Model allows several;
+    /// default: none, so that tasks go on first come, first served.
     ///
-    /// These are: which thread goes on that is ready, which event of a waitable set is delivered
-    /// first, which call that waits enters first, how many threads run while a call is cancelled,
-    /// and whether a thread goes on at once that need not wait. A guest that is right works with
-    /// each seed. The same seed and the same inputs make the same choices, so that a test can
-    /// repeat an order. [`Store::set_schedule_seed`](crate::Store::set_schedule_seed) sets the seed
-    /// of one store.
+    /// The seed decides which thread goes on that is ready, which event of a waitable set is
+    /// delivered first, which call that waits enters first, how many threads run while a call is
+    /// cancelled, and whether a thread goes on at once that need not wait. A guest that is right
+    /// works with each seed. The same seed and the same inputs make the same choices, so that a
+    /// test can repeat an order. [`Store::set_schedule_seed`](crate::Store::set_schedule_seed) sets
+    /// the seed of one store.
     pub fn schedule_seed(&mut self, seed: Option<u64>) -> &mut Self {
         self.schedule_seed = seed;
         self
