@@ -1,19 +1,37 @@
 ;; Asynchronous components: each export of type `async func(n: u32) -> u64` does something `n` times
 ;; and returns the sum of what it got, which is `n` unless it says otherwise. Caller and callee are
-;; side by side, since not every engine lets a component call one that is inside of it.
+;; side by side, since not every engine lets a component call one that is inside of it. The host's
+;; function `host` is pending so many times, and returns their number.
 (component
+  (import "host" (func $host async (param "times" u32) (result u32)))
   (component $callee
     (core module $memory (memory (export "memory") 2))
     (core instance $memory (instantiate $memory))
     (type $bytes (stream u8))
+    (type $names (stream string))
     (core func $return (canon task.return (result u32)))
     (core func $read
       (canon stream.read $bytes async (memory (core memory $memory "memory"))))
+    (core module $realloc
+      (global $next (mut i32) (i32.const 65536))
+      ;; The 64 KiB at the end of the memory, again and again.
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $at i32)
+        (if (i32.gt_u (i32.add (global.get $next) (local.get 3)) (i32.const 131072))
+          (then (global.set $next (i32.const 65536))))
+        (local.set $at (global.get $next))
+        (global.set $next (i32.add (local.get $at) (local.get 3)))
+        (local.get $at)))
+    (core instance $realloc (instantiate $realloc))
+    (core func $read-names
+      (canon stream.read $names async (memory (core memory $memory "memory"))
+        (realloc (core func $realloc "realloc"))))
     (core module $m
       (import "" "memory" (memory 2))
       (import "" "return" (func $return (param i32)))
       (import "" "read" (func $read (param i32 i32 i32) (result i32)))
+      (import "" "read-names" (func $read-names (param i32 i32 i32) (result i32)))
       (global $stream (mut i32) (i32.const 0))
+      (global $names (mut i32) (i32.const 0))
       (func (export "sync") (param $n i32) (result i32) (local.get $n))
       (func (export "callback") (param $n i32) (result i32)
         (call $return (local.get $n))
@@ -24,25 +42,39 @@
       (func (export "read") (param $n i32) (result i32)
         (i32.shr_u
           (call $read (global.get $stream) (i32.const 0) (local.get $n))
+          (i32.const 4)))
+      (func (export "take-names") (param $names i32) (global.set $names (local.get $names)))
+      ;; Reads `n` strings.
+      (func (export "read-names") (param $n i32) (result i32)
+        (i32.shr_u
+          (call $read-names (global.get $names) (i32.const 0) (local.get $n))
           (i32.const 4))))
     (core instance $i (instantiate $m (with "" (instance
       (export "memory" (memory $memory "memory"))
       (export "return" (func $return))
-      (export "read" (func $read))))))
+      (export "read" (func $read))
+      (export "read-names" (func $read-names))))))
     (func (export "sync") async (param "n" u32) (result u32)
       (canon lift (core func $i "sync")))
     (func (export "callback") async (param "n" u32) (result u32)
       (canon lift (core func $i "callback") async (callback (core func $i "never"))))
     (func (export "take") (param "bytes" $bytes) (canon lift (core func $i "take")))
-    (func (export "read") (param "n" u32) (result u32) (canon lift (core func $i "read"))))
+    (func (export "read") (param "n" u32) (result u32) (canon lift (core func $i "read")))
+    (func (export "take-names") (param "names" $names) (canon lift (core func $i "take-names")))
+    (func (export "read-names") (param "n" u32) (result u32)
+      (canon lift (core func $i "read-names"))))
   (instance $callee (instantiate $callee))
 
   (component $caller
+    (import "host" (func $host async (param "times" u32) (result u32)))
     (import "sync" (func $sync async (param "n" u32) (result u32)))
     (import "callback" (func $callback async (param "n" u32) (result u32)))
     (type $bytes (stream u8))
     (import "take" (func $take (param "bytes" $bytes)))
     (import "read" (func $read (param "n" u32) (result u32)))
+    (type $names (stream string))
+    (import "take-names" (func $take-names (param "names" $names)))
+    (import "read-names" (func $read-names (param "n" u32) (result u32)))
     (core module $memory (memory (export "memory") 2))
     (core instance $memory (instantiate $memory))
     (core func $async-sync (canon lower (func $sync) async
@@ -50,12 +82,23 @@
     (core func $async-callback (canon lower (func $callback) async
       (memory (core memory $memory "memory"))))
     (core func $sync-callback (canon lower (func $callback)))
+    (core func $host (canon lower (func $host) async (memory (core memory $memory "memory"))))
     (core func $take (canon lower (func $take)))
     (core func $read (canon lower (func $read)))
+    (core func $take-names (canon lower (func $take-names)))
+    (core func $read-names (canon lower (func $read-names)))
     (core func $return (canon task.return (result u64)))
     (core func $new (canon stream.new $bytes))
     (core func $write (canon stream.write $bytes async (memory (core memory $memory "memory"))))
+    (core func $new-names (canon stream.new $names))
+    (core func $write-names
+      (canon stream.write $names async (memory (core memory $memory "memory"))))
     (core func $set-new (canon waitable-set.new))
+    (core func $wait (canon waitable-set.wait (memory (core memory $memory "memory"))))
+    (core func $drop (canon subtask.drop))
+    (core func $set-drop (canon waitable-set.drop))
+    (core func $get (canon context.get i32 0))
+    (core func $set (canon context.set i32 0))
     (core func $poll (canon waitable-set.poll (memory (core memory $memory "memory"))))
     (core func $join (canon waitable.join))
     (core module $m
@@ -63,8 +106,18 @@
       (import "" "async-sync" (func $async-sync (param i32 i32) (result i32)))
       (import "" "async-callback" (func $async-callback (param i32 i32) (result i32)))
       (import "" "sync-callback" (func $sync-callback (param i32) (result i32)))
+      (import "" "host" (func $host (param i32 i32) (result i32)))
       (import "" "take" (func $take (param i32)))
       (import "" "read" (func $read (param i32) (result i32)))
+      (import "" "take-names" (func $take-names (param i32)))
+      (import "" "read-names" (func $read-names (param i32) (result i32)))
+      (import "" "new-names" (func $new-names (result i64)))
+      (import "" "write-names" (func $write-names (param i32 i32 i32) (result i32)))
+      (import "" "wait" (func $wait (param i32 i32) (result i32)))
+      (import "" "drop" (func $drop (param i32)))
+      (import "" "set-drop" (func $set-drop (param i32)))
+      (import "" "get" (func $get (result i32)))
+      (import "" "set" (func $set (param i32)))
       (import "" "return" (func $return (param i64)))
       (import "" "new" (func $new (result i64)))
       (import "" "write" (func $write (param i32 i32 i32) (result i32)))
@@ -79,6 +132,9 @@
       (global $event i32 (i32.const 32))
       (global $writer (mut i32) (i32.const 0))
       (global $set (mut i32) (i32.const 0))
+      (global $name-writer (mut i32) (i32.const 0))
+      (global $name-set (mut i32) (i32.const 0))
+      (global $host-set (mut i32) (i32.const 0))
 
       ;; Returns at once.
       (func (export "return") (param $n i32) (result i32)
@@ -117,6 +173,74 @@
           (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
         (local.get $sum))
 
+      ;; Calls the host, which returns at once.
+      (func (export "host-ready") (param $n i32) (result i64) (local $sum i64)
+        (loop $next
+          (if (i32.ne (call $host (i32.const 0) (global.get $result)) (i32.const 2))
+            (then unreachable))
+          (local.set $sum (i64.add (local.get $sum)
+            (i64.add (i64.load32_u (global.get $result)) (i64.const 1))))
+          (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (local.get $sum))
+      ;; Calls the host, which is pending once, waits for the call's end, and drops it.
+      (func (export "host-pending") (param $n i32) (result i64)
+        (local $sum i64) (local $call i32)
+        (if (i32.eqz (global.get $host-set)) (then (global.set $host-set (call $set-new))))
+        (loop $next
+          (local.set $call
+            (i32.shr_u (call $host (i32.const 1) (global.get $result)) (i32.const 4)))
+          (call $join (local.get $call) (global.get $host-set))
+          ;; `SUBTASK`
+          (if (i32.ne (call $wait (global.get $host-set) (global.get $event)) (i32.const 1))
+            (then unreachable))
+          (call $drop (local.get $call))
+          (local.set $sum (i64.add (local.get $sum) (i64.load32_u (global.get $result))))
+          (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (local.get $sum))
+      ;; The same as a task that gives up its turn meanwhile. Other calls may go on then.
+      (func (export "wait") (param $times i32) (result i32) (local $set i32)
+        (call $set (local.tee $set (call $set-new)))
+        (call $join
+          (i32.shr_u (call $host (local.get $times) (global.get $result)) (i32.const 4))
+          (local.get $set))
+        ;; `WAIT`
+        (i32.or (i32.shl (local.get $set) (i32.const 4)) (i32.const 2)))
+      (func (export "waited") (param $event i32) (param $call i32) (param $state i32) (result i32)
+        ;; `SUBTASK`, `RETURNED`
+        (if (i32.ne (local.get $event) (i32.const 1)) (then unreachable))
+        (if (i32.ne (local.get $state) (i32.const 2)) (then unreachable))
+        (call $drop (local.get $call))
+        (call $set-drop (call $get))
+        (call $return (i64.load32_u (global.get $result)))
+        (i32.const 0))
+
+      ;; Writes a string of 12 bytes `n` times, 100 at a time, as `$stream` does with bytes.
+      (func (export "stream-strings") (param $n i32) (result i64)
+        (local $sum i64) (local $ends i64) (local $at i32)
+        (if (i32.eqz (global.get $name-set))
+          (then
+            (global.set $name-set (call $set-new))
+            (local.set $ends (call $new-names))
+            (global.set $name-writer (i32.wrap_i64 (i64.shr_u (local.get $ends) (i64.const 32))))
+            (call $join (global.get $name-writer) (global.get $name-set))
+            (call $take-names (i32.wrap_i64 (local.get $ends)))
+            (loop $fill
+              (i32.store (i32.add (local.get $at) (i32.const 64)) (i32.const 4096))
+              (i32.store (i32.add (local.get $at) (i32.const 68)) (i32.const 12))
+              (br_if $fill (i32.lt_u
+                (local.tee $at (i32.add (local.get $at) (i32.const 8))) (i32.const 800))))))
+        (loop $next
+          (if (i32.ne (call $write-names (global.get $name-writer) (i32.const 64) (i32.const 100))
+              (i32.const -1))
+            (then unreachable))
+          (local.set $sum
+            (i64.add (local.get $sum) (i64.extend_i32_u (call $read-names (i32.const 100)))))
+          ;; `STREAM_WRITE`
+          (if (i32.ne (call $poll (global.get $name-set) (global.get $event)) (i32.const 3))
+            (then unreachable))
+          (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 100)))))
+        (local.get $sum))
+
       ;; Connects the two components.
       (func $connect (local $ends i64)
         (if (global.get $set) (then (return)))
@@ -149,8 +273,18 @@
       (export "async-sync" (func $async-sync))
       (export "async-callback" (func $async-callback))
       (export "sync-callback" (func $sync-callback))
+      (export "host" (func $host))
       (export "take" (func $take))
       (export "read" (func $read))
+      (export "take-names" (func $take-names))
+      (export "read-names" (func $read-names))
+      (export "new-names" (func $new-names))
+      (export "write-names" (func $write-names))
+      (export "wait" (func $wait))
+      (export "drop" (func $drop))
+      (export "set-drop" (func $set-drop))
+      (export "get" (func $get))
+      (export "set" (func $set))
       (export "return" (func $return))
       (export "new" (func $new))
       (export "write" (func $write))
@@ -167,19 +301,34 @@
       (canon lift (core func $i "async-to-callback")))
     (func (export "sync-to-callback") async (param "n" u32) (result u64)
       (canon lift (core func $i "sync-to-callback")))
+    (func (export "host-ready") async (param "n" u32) (result u64)
+      (canon lift (core func $i "host-ready")))
+    (func (export "host-pending") async (param "n" u32) (result u64)
+      (canon lift (core func $i "host-pending")))
+    (func (export "wait") async (param "times" u32) (result u64)
+      (canon lift (core func $i "wait") async (callback (core func $i "waited"))))
+    (func (export "stream-strings") async (param "n" u32) (result u64)
+      (canon lift (core func $i "stream-strings")))
     (func (export "stream-1") async (param "n" u32) (result u64)
       (canon lift (core func $i "stream-1")))
     (func (export "stream-64k") async (param "n" u32) (result u64)
       (canon lift (core func $i "stream-64k"))))
   (instance $caller (instantiate $caller
+    (with "host" (func $host))
     (with "sync" (func $callee "sync"))
     (with "callback" (func $callee "callback"))
     (with "take" (func $callee "take"))
-    (with "read" (func $callee "read"))))
+    (with "read" (func $callee "read"))
+    (with "take-names" (func $callee "take-names"))
+    (with "read-names" (func $callee "read-names"))))
   (export "return" (func $caller "return"))
   (export "yield" (func $caller "yield"))
   (export "async-to-sync" (func $caller "async-to-sync"))
   (export "async-to-callback" (func $caller "async-to-callback"))
   (export "sync-to-callback" (func $caller "sync-to-callback"))
+  (export "host-ready" (func $caller "host-ready"))
+  (export "host-pending" (func $caller "host-pending"))
+  (export "wait" (func $caller "wait"))
+  (export "stream-strings" (func $caller "stream-strings"))
   (export "stream-1" (func $caller "stream-1"))
   (export "stream-64k" (func $caller "stream-64k")))

@@ -82,7 +82,11 @@ pub trait Host: Sized + Sync + 'static {
     /// Links a component with the import `wait`; see [`WAIT`](crate::guest::WAIT).
     fn link_waiting(&self, component: &Self::Component) -> Result<Self::Linked>;
 
-    /// Creates a store and an instance in it, of a component that [`Host::link_waiting`] linked.
+    /// Links a component with the import `host`; see [`TASKS`](crate::guest::TASKS).
+    fn link_tasks(&self, component: &Self::Component) -> Result<Self::Linked>;
+
+    /// Creates a store and an instance in it, of a component that [`Host::link_waiting`] or
+    /// [`Host::link_tasks`] linked.
     fn instantiate_waiting(&self, linked: &Self::Linked) -> Result<Self::Live>;
 
     /// Creates a store and an instance in it.
@@ -110,15 +114,26 @@ pub trait Calls<Params, Results>: Host {
         func: &Self::Func,
         params: Params,
     ) -> impl Future<Output = Result<Results>>;
+
+    /// Begins `times` calls, and returns the results when all have ended.
+    fn call_together(
+        live: &mut Self::Live,
+        func: &Self::Func,
+        params: Params,
+        times: usize,
+    ) -> impl Future<Output = Result<Vec<Results>>>
+    where
+        Params: Copy;
 }
 
-/// The host function `wait` of both engines: is pending `times` times.
+/// The host function of both engines: is pending `times` times, and to be polled again at once.
 pub(crate) async fn wait(times: u32) -> u32 {
     let mut left = times;
-    std::future::poll_fn(|_| match left {
+    std::future::poll_fn(|context| match left {
         0 => Poll::Ready(times),
         _ => {
             left -= 1;
+            context.waker().wake_by_ref();
             Poll::Pending
         }
     })

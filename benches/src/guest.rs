@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// Number of table entries, and of calls through them, in [`Guest::CallIndirect`].
 pub const TABLE_ENTRIES: u32 = 1 << 16;
 
-/// A component under test. It has no imports, except for [`WAIT`], [`Guest::Commands`]
-/// and [`Guest::Corpus`].
+/// A component under test. It has no imports, except for [`WAIT`], [`TASKS`],
+/// [`Guest::Commands`] and [`Guest::Corpus`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Guest {
     /// SpiderMonkey with a small script; see the example's `greet.wit`.
@@ -57,7 +57,8 @@ pub const ADAPTERS: Guest = text!("guests/adapters.wat");
 /// `plain: func(n: u32) -> u64`, which returns `n`.
 pub const WAIT: Guest = text!("guests/wait.wat");
 /// Two components. Each export, of type `async func(n: u32) -> u64`, does something `n` times that
-/// asynchronous components do.
+/// asynchronous components do. `wait` calls its import `host: async func(times: u32) -> u32`, which
+/// is pending so many times, and returns its result.
 pub const TASKS: Guest = text!("guests/tasks.wat");
 
 impl Guest {

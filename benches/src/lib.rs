@@ -6,6 +6,7 @@
 //! | [`contender`] | the trait of a measured engine; [`mintage`] and [`wasmtime`] implement it |
 //! | [`lab`] | an engine with the guests prepared for it |
 //! | [`commands`] | components that use WASI, and their metrics |
+//! | `tasks` | metrics of components whose functions are `async` |
 //! | [`metrics`] | the list of metrics, each with a function that prepares its probe |
 //! | [`duel`] | runs the probes of two engines alternately |
 //! | [`stats`] | reduces samples to medians and quartiles |
@@ -27,4 +28,5 @@ pub mod mintage;
 pub mod report;
 pub mod stats;
 pub mod summary;
+mod tasks;
 pub mod wasmtime;

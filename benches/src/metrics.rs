@@ -6,10 +6,11 @@
 
 use crate::commands;
 use crate::contender::{Calls, Contender, Host, Mode, poll_until_ready};
-use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES, TASKS, WAIT};
+use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES, WAIT};
 use crate::kernels::{KERNELS, Kernel};
 use crate::lab::Lab;
 use crate::memory::{self, Memory};
+use crate::tasks;
 use anyhow::{Result, anyhow, bail, ensure};
 use std::fmt::Debug;
 use std::hint::black_box;
@@ -123,7 +124,7 @@ pub fn all<C: Contender>() -> Vec<Metric<C>> {
     metrics.extend(instances());
     metrics.extend(calls());
     metrics.extend(waiting());
-    metrics.extend(tasks());
+    metrics.extend(tasks::metrics());
     metrics.extend(adapters());
     metrics.extend(commands::metrics());
     metrics.extend(kernels());
@@ -269,38 +270,6 @@ fn waiting<C: Contender>() -> Vec<Metric<C>> {
             suspended,
         ),
         size(group, "resident, suspended call", suspended_footprint),
-    ]
-}
-
-fn tasks<C: Contender>() -> Vec<Metric<C>> {
-    let metric = |subject: &str, export, times, answer| {
-        row(Group::Tasks, subject, move |_: &Lab<C>| {
-            task::<C>(export, times, answer)
-        })
-    };
-    vec![
-        metric("call of a function that returns at once", "return", 1, 1),
-        metric("1000 yields", "yield", 1000, 1000),
-        metric(
-            "1000 calls: asynchronous to synchronous",
-            "async-to-sync",
-            1000,
-            1000,
-        ),
-        metric(
-            "1000 calls: asynchronous to asynchronous",
-            "async-to-callback",
-            1000,
-            1000,
-        ),
-        metric(
-            "1000 calls: synchronous to asynchronous",
-            "sync-to-callback",
-            1000,
-            1000,
-        ),
-        metric("1000 times 1 byte by a stream", "stream-1", 1000, 1000),
-        metric("100 times 64 KiB by a stream", "stream-64k", 100, 100 << 16),
     ]
 }
 
@@ -620,19 +589,6 @@ fn wait<'lab, C: Contender>(lab: &'lab Lab<C>, name: &'static str, n: u32) -> Re
     })
 }
 
-/// Calls an export of the asynchronous components.
-fn task<'lab, C: Contender>(name: &str, times: u32, answer: u64) -> Result<Probe<'lab>> {
-    let host = C::for_tasks()?;
-    let linked = host.link(&host.compile(&TASKS.wasm()?)?)?;
-    let mut live = host.instantiate_waiting(&linked)?;
-    let run = <C as Calls<(u32,), (u64,)>>::func(&mut live, name)?;
-    together(move || {
-        let call = <C as Calls<(u32,), (u64,)>>::call_async(&mut live, &run, (black_box(times),));
-        let (sum,) = poll_until_ready(call)?;
-        expect(sum, answer)
-    })
-}
-
 /// The number of calls that are suspended at a time.
 const SUSPENDED: usize = 1000;
 
@@ -810,7 +766,7 @@ fn each<'lab>(mut step: impl FnMut() -> Result<Duration> + 'lab) -> Result<Probe
     })))
 }
 
-fn expect<T: PartialEq + Debug>(got: T, wanted: T) -> Result<()> {
+pub(crate) fn expect<T: PartialEq + Debug>(got: T, wanted: T) -> Result<()> {
     ensure!(
         got == wanted,
         "the guest returned {got:?} instead of {wanted:?}"

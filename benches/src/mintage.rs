@@ -6,6 +6,7 @@ use ::mintage::{
     Linker, Lower, Store, TypedFunc,
 };
 use anyhow::Result;
+use futures_util::future::try_join_all;
 use std::sync::Arc;
 
 /// The engine of this repository.
@@ -93,6 +94,16 @@ impl Host for Mintage {
         Ok(linker.instantiate_pre(component)?)
     }
 
+    fn link_tasks(&self, component: &Component) -> Result<InstancePre<()>> {
+        let mut linker = Linker::<()>::new(&self.engine);
+        linker
+            .root()
+            .func_wrap_concurrent("host", |_, (times,): (u32,)| {
+                Box::pin(async move { Ok((wait(times).await,)) })
+            })?;
+        Ok(linker.instantiate_pre(component)?)
+    }
+
     fn instantiate_waiting(&self, linked: &InstancePre<()>) -> Result<Live> {
         let mut store = Store::new(&self.engine, ());
         let instance = poll_until_ready(linked.instantiate_async(&mut store))?;
@@ -117,8 +128,8 @@ impl Host for Mintage {
 
 impl<Params, Results> Calls<Params, Results> for Mintage
 where
-    Params: ComponentNamedList + Lower,
-    Results: ComponentNamedList + Lift + 'static,
+    Params: ComponentNamedList + Lower + Send + 'static,
+    Results: ComponentNamedList + Lift + Send + 'static,
 {
     type Func = TypedFunc<Params, Results>;
 
@@ -131,5 +142,21 @@ where
     }
     async fn call_async(live: &mut Live, func: &Self::Func, params: Params) -> Result<Results> {
         Ok(func.call_async(&mut live.store, params).await?)
+    }
+
+    async fn call_together(
+        live: &mut Live,
+        func: &Self::Func,
+        params: Params,
+        times: usize,
+    ) -> Result<Vec<Results>>
+    where
+        Params: Copy,
+    {
+        let results = live.store.run_concurrent(async |accessor| {
+            let calls = (0..times).map(|_| func.call_concurrent(accessor, params));
+            try_join_all(calls).await
+        });
+        Ok(results.await??)
     }
 }

@@ -76,6 +76,21 @@ pub(crate) fn read_standard() -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Returns whether `path` is a regular file that begins as an artifact does.
+pub(crate) fn is_artifact(path: &Path) -> bool {
+    let begins = || -> io::Result<bool> {
+        let mut file = File::open(path)?;
+        Ok(file.metadata()?.is_file() && begins_artifact(&mut file, &mut Vec::new())?)
+    };
+    path != Path::new(STANDARD) && begins().unwrap_or(false)
+}
+
+/// Reads the first bytes of a file into `bytes`. Returns whether they are those of an artifact.
+fn begins_artifact(file: &mut File, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    file.take(ARTIFACT_MAGIC.len() as u64).read_to_end(bytes)?;
+    Ok(bytes == ARTIFACT_MAGIC)
+}
+
 fn open(path: &Path) -> Result<Opened> {
     if path == Path::new(STANDARD) {
         return read_standard().map(Opened::Bytes);
@@ -83,13 +98,8 @@ fn open(path: &Path) -> Result<Opened> {
     let mut bytes = Vec::new();
     let mut read = || -> io::Result<bool> {
         let mut file = File::open(path)?;
-        if file.metadata()?.is_file() {
-            (&mut file)
-                .take(ARTIFACT_MAGIC.len() as u64)
-                .read_to_end(&mut bytes)?;
-            if bytes == ARTIFACT_MAGIC {
-                return Ok(true);
-            }
+        if file.metadata()?.is_file() && begins_artifact(&mut file, &mut bytes)? {
+            return Ok(true);
         }
         file.read_to_end(&mut bytes)?;
         Ok(false)

@@ -1,7 +1,7 @@
 //! Compiles components and loads artifacts.
 
 use crate::cache::CommandCache;
-use crate::input::{Artifact, Input, Precompiled, Source};
+use crate::input::{self, Artifact, Input, Precompiled, Source};
 use crate::settings::CodeSettings;
 use mintage::error::{Context, Result};
 use mintage::{Component, Config, Engine};
@@ -32,9 +32,13 @@ pub(crate) fn component(
     precompiled: &Precompiled,
     cache: CommandCache,
 ) -> Result<Loaded> {
-    let app = source.app.display();
     let mut config = config.clone();
     settings.apply(&mut config)?;
+    // An artifact is not looked up: that would read and hash all of it.
+    if !source.has_additions() && input::is_artifact(&source.app) {
+        let artifact = Artifact::File(source.app.clone());
+        return self::artifact(config, settings, source, precompiled, &artifact);
+    }
     cache.apply(&mut config);
     let engine = Engine::new(&config)?;
     // A file that is in the cache is not read as a whole.
@@ -52,26 +56,38 @@ pub(crate) fn component(
     let compiled = match input {
         Input::Component(bytes) => Component::new(&engine, bytes),
         Input::Module(bytes) => Component::from_module(&engine, bytes),
-        Input::Artifact(artifact) => {
-            precompiled.check(&source.app)?;
-            settings.ensure_none(&source.app)?;
-            let component = match artifact {
-                Artifact::File(path) => artifact_file(&mut config, &path),
-                Artifact::Bytes(bytes) => config
-                    .match_artifact(&bytes)
-                    .and_then(|config| artifact_bytes(&Engine::new(config)?, &bytes)),
-            };
-            return Ok(Loaded {
-                component: component.with_context(|| format!("cannot load `{app}`"))?,
-                is_module,
-            });
+        Input::Artifact(bytes) => {
+            return artifact(config, settings, source, precompiled, &bytes);
         }
     };
-    let component = compiled.with_context(|| format!("cannot compile `{app}`"))?;
+    let component =
+        compiled.with_context(|| format!("cannot compile `{}`", source.app.display()))?;
     cache.explain(start);
     Ok(Loaded {
         component,
         is_module,
+    })
+}
+
+/// Loads an artifact that the user must have allowed, with the settings that it was compiled with.
+fn artifact(
+    mut config: Config,
+    settings: &CodeSettings,
+    source: &Source,
+    precompiled: &Precompiled,
+    artifact: &Artifact,
+) -> Result<Loaded> {
+    precompiled.check(&source.app)?;
+    settings.ensure_none(&source.app)?;
+    let component = match artifact {
+        Artifact::File(path) => artifact_file(&mut config, path),
+        Artifact::Bytes(bytes) => config
+            .match_artifact(bytes)
+            .and_then(|config| artifact_bytes(&Engine::new(config)?, bytes)),
+    };
+    Ok(Loaded {
+        component: component.with_context(|| format!("cannot load `{}`", source.app.display()))?,
+        is_module: false,
     })
 }
 
