@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # peer.sh CHECKOUT [NAME]... : builds Wasmtime's own test programs for WASI, those of preview 1,
-# of 0.2 and of 0.3 without HTTP, runs each as its tests do, and compares with `peer/expected.txt`.
+# of 0.2 and of 0.3, runs or serves each as its tests do, and compares with `peer/expected.txt`.
 #
 # CHECKOUT is a checkout of Wasmtime's repository, best of the release that REVISION names, or a
 # Git directory that has REVISION. Nothing of it becomes part of this project: what is needed is
 # copied to `peer-programs` in cargo's target directory.
 #
-# MINTAGE          the command to test, by default `cargo run -p mintage-cli`'s program
-# REFERENCE        a second command, such as "wasmtime run", to say what it passes
+# MINTAGE          the command to test, by default `cargo run -p mintage-cli`'s program and `run`;
+#                  `serve` is in place of this last word for programs that handle requests
+# REFERENCE        a second command, such as "wasmtime run", to say what it passes; it is asked to
+#                  run programs, not to serve them
 # GUEST_TOOLCHAIN  a folder with rustc and wasm-ld in `bin`, by default made by
 #                  tests/wit-bindgen/toolchain.sh
 set -euo pipefail

@@ -153,6 +153,7 @@ pub(crate) struct WasiKeys {
     max_random_size: Option<u64>,
     pub max_resources: Option<usize>,
     pub hostcall_fuel: Option<usize>,
+    max_fields_size: Option<usize>,
 }
 
 static WASI: Group<WasiKeys> = Group {
@@ -236,6 +237,12 @@ static WASI: Group<WasiKeys> = Group {
             set: |keys, text| store(&mut keys.hostcall_fuel, value(text, number).map(Some)),
         },
         Key {
+            name: "max-http-fields-size",
+            value: "=BYTES",
+            doc: "most bytes of one set of headers that the program makes",
+            set: |keys, text| store(&mut keys.max_fields_size, value(text, number).map(Some)),
+        },
+        Key {
             name: "threads",
             value: "=n",
             doc: "not supported",
@@ -309,9 +316,13 @@ impl HostOptions {
     ///
     /// Fails if a destination is not one, which the parser has found already.
     pub(crate) fn http(&self) -> Result<WasiHttpCtx> {
+        let keys = self.keys();
         let mut http = WasiHttpCtx::new();
-        if self.inherit_network || self.keys().inherit_network {
+        if self.inherit_network || keys.inherit_network {
             http.allow_all_destinations();
+        }
+        if let Some(bytes) = keys.max_fields_size {
+            http.set_field_size_limit(bytes);
         }
         for destination in &self.http_connect {
             http.allow_destination(destination)?;

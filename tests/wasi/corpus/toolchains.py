@@ -70,20 +70,22 @@ def compilers():
 
 def cargo_tool(name, version, *options):
     """The path of a program from crates.io."""
-    path = TOOLS / "bin" / name
-    if not path.exists():
+    path, stamp = TOOLS / "bin" / name, TOOLS / f"{name}.built"
+    wanted = " ".join([version, *options])
+    if not stamp.exists() or stamp.read_text() != wanted:
         say(f"building {name}")
         run([
             "cargo", "install", "--quiet", "--debug", "--locked", "--root", TOOLS, "--target-dir",
             SCRATCH / "cargo", f"{name}@{version}", *options,
         ])
+        stamp.write_text(wanted)
     return path
 
 
 @functools.cache
 def wasm_tools():
-    """wasm-tools, which makes a component of a module and an adapter."""
-    features = ("--no-default-features", "--features", "component,validate")
+    """wasm-tools, which makes a component of a module and an adapter, or of two components."""
+    features = ("--no-default-features", "--features", "component,compose,validate")
     return cargo_tool("wasm-tools", WASM_TOOLS, *features)
 
 

@@ -6,9 +6,11 @@ the versions of the peer's.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -25,8 +27,8 @@ INTERFACES = ["wasi", "wasi-config", "wasi-http", "wasi-keyvalue", "wasi-nn", "w
 TRIPLE = "wasm32-wasip1"
 
 
-# Programs for interfaces of 0.3 that are not supported.
-OTHERS = ("p3_api_", "p3_cli_serve_", "p3_http_", "p3_tls_")
+# Programs for an interface of 0.3 that is not supported.
+OTHERS = ("p3_tls_",)
 
 
 def is_wanted(name):
@@ -113,8 +115,25 @@ def component(folder, name):
     if to.exists() and to.stat().st_mtime > module.stat().st_mtime:
         return to
     to.parent.mkdir(exist_ok=True)
-    kind = "proxy" if name.startswith("p2_api_proxy") else "command"
+    kinds = {"p2_api_proxy": "proxy", "p3_": "reactor"}
+    kind = next((kind for start, kind in kinds.items() if name.startswith(start)), "command")
     adapter = toolchains.adapter().with_name(f"wasi_snapshot_preview1.{kind}.wasm")
     new = [toolchains.wasm_tools(), "component", "new", module, "-o", to]
     run([*new, "--adapt", f"wasi_snapshot_preview1={adapter}"])
     return to
+
+
+def chain(first, second, to):
+    """Makes a component of two: the second is what the first imports as `local:local/chain-http`,
+    by an export of another name, which is why it is no plug."""
+    name = "local:local/chain-http"
+    config = {
+        "dependencies": {name: str(second)},
+        "instantiations": {"root": {"dependency": name, "arguments": {
+            name: {"instance": name, "export": "wasi:http/handler@0.3.0"}}}},
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        # What is JSON is YAML.
+        json.dump(config, file)
+        file.flush()
+        run([toolchains.wasm_tools(), "compose", "-c", file.name, first, "-o", to])

@@ -2,7 +2,7 @@
 
 A program that `CASES` does not name is run by the case `LIBRARY`. The programs that the peer's
 tests run by its library, not its command, are run by an asynchronous host as well:
-`../src/bin/peer-programs/`.
+`../src/bin/peer-programs/`. Those that handle requests are in `serving.py`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -76,6 +76,7 @@ MUCH = [Case(str(1 << n), ["a" * (1 << n), str(MANY >> n)], stdout=b"a" * MANY)
 NO_FUEL = ["poll", "write", "mkdir", "write-stream", "write-stream-blocking", "resolve",
            "udp-send-many", "udp-send-big"]
 BEYOND = ["write-zeroes", "write-stream-buffer-too-large", "write-zeroes-buffer-too-large"]
+APPENDING = ["append", "append-empty", "append-same", "append-same-empty"]
 FUEL = Case(folder=".", files={"1mb": bytes(1 << 20)},
             options=["-Shostcall-fuel=5000", "-Sinherit-network"])
 
@@ -131,8 +132,13 @@ CASES = {
         *(replace(FUEL, name=name, args=[name], code=None) for name in NO_FUEL + BEYOND),
     ],
     "p2_cli_http_headers": [
-        Case(name, [f"p2-{name}"], ["-Shttp", "-Smax-http-fields-size=1048576"], code=TRAPPED)
-        for name in ("append", "append-empty", "append-same", "append-same-empty")],
+        replace(outcome, name=" ".join([f"{version}-{test}", *size]), args=[f"{version}-{test}"],
+                options=["-Shttp,p3", *size])
+        for version, outcome in [("p2", Case(code=1, stderr="fields")),
+                                 ("p3", Case(stdout=b"error received\n"))]
+        for size, tests in [([], APPENDING), (["-Smax-http-fields-size=1048576"], APPENDING),
+                            ([f"-Smax-http-fields-size={1 << 30}"], ["append"])]
+        for test in tests],
     "p2_cli_initial_cwd": [Case(options=["-Scwd=/sandbox"])],
     "p2_cli_invoke_async": [
         Case(options=["--invoke", 'echo("hello?")'], stdout=b'"hello?"\n')],
@@ -185,8 +191,15 @@ CASES = {
 }
 
 
+# Programs that handle requests, of a host that forbids a header, and commands that send some.
+HOSTED = ("p2_api_proxy", "p3_http_forbidden_headers")
+SENDING = ("p2_http_", "p3_http_outbound_")
+
+
 def has_host(name):
     """Returns whether a program is run by an asynchronous host, too."""
+    if name in HOSTED or name.startswith(SENDING):
+        return True
     others = ("p1_cli_", "p2_cli_", "p2_tls_", "p2_api_proxy", "p3_")
     # The host's own terminal is none.
     return not name.startswith(others) and name != "p1_stdio_isatty"
@@ -196,7 +209,8 @@ def of(name):
     """The cases of a program."""
     if name in CASES:
         return CASES[name]
-    if name.startswith(("p2_http_", "p2_tls_", "p2_api_proxy", "p2_cli_serve_")):
+    others = ("p2_tls_", "p2_api_proxy", "p2_cli_serve_", "p3_api_", "p3_cli_serve_", "p3_http_")
+    if name.startswith((*SENDING, *others)):
         return []
     kinds = BOTH if name.startswith("p1_") else (COMPONENT,)
     return [replace(LIBRARY, kinds=kinds)]

@@ -2,8 +2,9 @@
 
 1. `build.programs` builds all programs.
 2. `run_case` runs a case of a program in folders of its own, and `problems` says what is wrong.
-3. `asynchronous` runs programs by an asynchronous host.
-4. `main` counts the programs whose cases all pass, and compares with `expected.txt`: a program that
+3. `serving.check` serves a program that handles requests, and asks the server.
+4. `asynchronous` runs programs by an asynchronous host.
+5. `main` counts the programs whose cases all pass, and compares with `expected.txt`: a program that
    does not pass must be listed with a reason, and one that is listed must not pass.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import build
 import cases
+import serving
 from build import HERE, TARGET
 from checkout import Checkout
 from toolchains import ROOT, CannotBuild, run, say
@@ -167,7 +169,8 @@ def problems(case, result):
 def check(command, folder, name, is_reference=False):
     """Runs all cases of a program, and returns what is wrong, in lines."""
     found = []
-    if not cases.of(name) and not cases.has_host(name):
+    is_served = name in serving.CASES
+    if not (cases.of(name) or cases.has_host(name) or is_served):
         return ["nothing runs it"]
     for case in cases.of(name):
         if is_reference and case.no_reference:
@@ -179,6 +182,8 @@ def check(command, folder, name, is_reference=False):
             label = " ".join(part for part in (case.name, kind) if part)
             result = run_case(command, guest, case)
             found += [f"{label}: {problem}" for problem in problems(case, result)]
+    if is_served and not is_reference:
+        found += serving.check([*command[:-1], "serve"], folder, name)
     return found
 
 

@@ -229,6 +229,19 @@ fn failures_are_statuses_for_clients_and_backtraces_for_the_log() {
 }
 
 #[test]
+fn limits_may_be_keys() {
+    let sandbox = sandbox();
+    let keys = ["-W", "timeout=100ms", "-S", "max-http-fields-size=90"];
+    let server = Server::start(&sandbox, &keys);
+    assert_eq!(server.get("/never").0, 504);
+    // Its header has 102 bytes, as `FieldMap` counts them.
+    assert_eq!(server.get("/hello").0, 500);
+    server.error("the fields are larger than");
+    let server = Server::start(&sandbox, &["-S", "max-http-fields-size=110"]);
+    assert_eq!(server.get("/hello"), ok("Hello, world!\n"));
+}
+
+#[test]
 fn more_requests_than_allowed_are_answered_by_503() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &["--max-concurrent-requests", "1"]);

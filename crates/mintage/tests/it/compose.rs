@@ -257,6 +257,45 @@ fn resources_of_shared_imports_are_the_same() -> Result<()> {
     Ok(())
 }
 
+/// The import of a resource type with an alias, like that of `wasi:http/types`, whose `headers` are
+/// `fields`. `more` is an export that not all parts need.
+fn import_of_alias(more: &str) -> String {
+    format!(
+        r#"(component (import "h:io/types" (instance
+            (export "fields" (type $fields (sub resource)))
+            (export "headers" (type $headers (eq $fields)))
+            {more}
+            (export "[method]fields.size"
+                (func (param "self" (borrow $fields)) (result u32)))
+            (export "get" (func (result (own $headers))))))"#
+    )
+}
+
+#[test]
+fn functions_of_a_resource_are_not_those_of_its_alias() -> Result<()> {
+    let methods = r#"(export "[method]fields.first"
+        (func (param "self" (borrow $fields)) (result u32)))"#;
+    let app = stage(&["t:b/b"], "run", 1);
+    let app = app.replacen("(component", &import_of_alias(""), 1);
+    let b = stage(&[], "t:b/b", 10);
+    let b = b.replacen("(component", &import_of_alias(methods), 1);
+
+    let engine = Engine::default();
+    let component = Component::new(&engine, compose(&engine, &app, &[("b", &b)])?)?;
+    let mut linker = Linker::new(&engine);
+    let mut types = linker.instance("h:io/types")?;
+    types.resource("fields", ResourceType::host::<Sink>(), |_, _| Ok(()))?;
+    for name in ["[method]fields.size", "[method]fields.first"] {
+        types.func_wrap(name, |_, (_,): (Resource<Sink>,)| Ok((1_u32,)))?;
+    }
+    types.func_wrap("get", |_, (): ()| Ok((Resource::<Sink>::new_own(1),)))?;
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &component)?;
+    let run = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "run")?;
+    assert_eq!(run.call(&mut store, (1000,))?, (1011,));
+    Ok(())
+}
+
 #[test]
 fn shared_imports_with_other_types_are_an_error() {
     let engine = Engine::default();

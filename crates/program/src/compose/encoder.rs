@@ -13,7 +13,7 @@
 use anyhow::{Context, Result, bail};
 use mintage_environ::{ErrorKind, unsupported};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use wasm_encoder::{
     Alias, ComponentBuilder, ComponentExportKind, ComponentExternName, ComponentOuterAliasKind,
     ComponentTypeEncoder, ComponentTypeRef, ComponentValType, InstanceType, PrimitiveValType,
@@ -89,6 +89,8 @@ impl<'t> Group<'t> {
 struct Level<'t> {
     body: Body,
     known: HashMap<Key, u32>,
+    /// The resource types that are known by a name.
+    named: HashSet<ResourceId>,
     /// The exports of an instance type, and the indexes of those that are types.
     exported: HashMap<&'t str, Option<u32>>,
 }
@@ -103,6 +105,7 @@ impl Level<'_> {
         Self {
             body,
             known: HashMap::new(),
+            named: HashSet::new(),
             exported: HashMap::new(),
         }
     }
@@ -170,6 +173,11 @@ impl<'t> Encoder<'t> {
     /// Notes that the part `plug` implements the import `name`, which is `item`.
     pub fn implemented(&mut self, name: &'t str, item: &'t ComponentItem, plug: &'t str) {
         self.note(item, |_| Origin::Plug { import: name, plug });
+    }
+
+    /// Begins the exports of the composition, which give types names of their own.
+    pub fn begin_exports(&mut self) {
+        self.levels[0].named.clear();
     }
 
     /// Notes that the exports of the instance `index` of the composition are those of `item`.
@@ -551,10 +559,16 @@ impl<'t> Encoder<'t> {
         Some(own)
     }
 
-    /// Notes the index of a type in the innermost level.
+    /// Notes the index of a type that has a name in the innermost level. A resource type keeps its
+    /// first name: its functions, such as `[method]fields.get`, must not refer to an alias.
     fn learn(&mut self, ty: ComponentAnyTypeId, index: u32) {
-        if let Some(key) = Key::of(ty) {
-            self.level().known.insert(key, index);
+        let Some(key) = Key::of(ty) else {
+            return;
+        };
+        let level = self.level();
+        let is_alias = matches!(key, Key::Resource(id) if !level.named.insert(id));
+        if !is_alias {
+            level.known.insert(key, index);
         }
     }
 

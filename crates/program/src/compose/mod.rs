@@ -146,6 +146,7 @@ fn instantiate<'t>(
 
 /// Exports what the socket exports.
 fn export<'t>(encoder: &mut Encoder<'t>, socket: &'t ComponentType, instance: u32) -> Result<()> {
+    encoder.begin_exports();
     for (name, item) in &socket.exports {
         let kind = kind(&item.ty);
         // Types in a function's type must be those that the composition imports or exports itself.

@@ -108,8 +108,9 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 struct RequestLimits {
     /// End a guest that takes longer than this for a request, and answer 504; 0 for no limit
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
-    timeout: Duration,
+    /// [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    timeout: Option<Duration>,
 
     /// Most requests under way; more are answered by 503
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
@@ -149,6 +150,9 @@ struct RequestLimits {
 /// requests as there may be, it is more than most machines have; most guests take far less.
 const DEFAULT_MAX_MEMORY: u64 = 256 << 20;
 
+/// The longest that a guest may take for a request, unless the user says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Parses the path of a request.
 fn path(text: &str) -> Result<String, String> {
     match text.starts_with('/') && text.parse::<http::Uri>().is_ok() {
@@ -173,6 +177,8 @@ impl Args {
         let log = Arc::new(Log::start(self.log, prefix)?);
         let template = host::Template::new(&self.host, self.limits.of_store(), keys.fuel, &log)?;
         let template = Arc::new(template);
+        let timeout = self.requests.timeout.or(keys.timeout);
+        let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
         let loader = Loader {
             source: self.source,
             precompiled: self.precompiled,
@@ -180,7 +186,7 @@ impl Args {
             settings: self.settings,
             cache: self.cache,
             warm_up: self.warm_up,
-            timeout: Some(self.requests.timeout).filter(|timeout| !timeout.is_zero()),
+            timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             max_requests: self.requests.max_concurrent_requests,
             template: template.clone(),
         };

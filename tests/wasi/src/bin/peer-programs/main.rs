@@ -6,7 +6,7 @@
 //!
 //! The two are folders with `NAME.wasm`. For each name, a line says `NAME passes` or `NAME: ` and
 //! what is wrong. Programs of preview 1 run as module and as component. `http.rs` has what programs
-//! that send requests need.
+//! that send or handle requests need.
 
 mod http;
 
@@ -120,7 +120,10 @@ async fn run(engine: &Engine, name: &str, module: Option<PathBuf>, component: &P
         "p2_api_time" => run_with_own_clocks(engine, component).await,
         "p2_api_reactor" => run_reactor(engine, component).await,
         "p2_api_read_only" => run_in_read_only_root(engine, component).await,
-        _ if name.starts_with("p2_http_") => http::run(engine, name, component).await,
+        "p2_api_proxy" | "p3_http_forbidden_headers" => http::handle(engine, name, component).await,
+        _ if name.starts_with("p2_http_") || name.starts_with("p3_http_outbound_") => {
+            http::run(engine, name, component).await
+        }
         _ => run_component(engine, name, component).await,
     }
     .context("component")
