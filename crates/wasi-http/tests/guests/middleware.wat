@@ -1,5 +1,5 @@
-;; A guest of the world `wasi:http/middleware` that passes each request on as it is. The tests make a
-;; component of it.
+;; A guest of the world `wasi:http/middleware` that passes each request on as it is. The tests make
+;; a component of it.
 (module
   (import "wasi:http/handler@0.3.2" "[async-lower]handle"
     (func $handle (param $request i32) (param $result i32) (result i32)))
@@ -17,7 +17,9 @@
     (local $at i32)
     (local.set $at (global.get $free))
     (global.set $free
-      (i32.and (i32.add (i32.add (local.get $at) (local.get $size)) (i32.const 15)) (i32.const -16)))
+      (i32.and
+        (i32.add (i32.add (local.get $at) (local.get $size)) (i32.const 15))
+        (i32.const -16)))
     (local.get $at))
 
   ;; Returns what the next handler has returned. Of an error, only the code is passed on.
