@@ -268,7 +268,7 @@ impl Drop for ResponseBody {
     }
 }
 
-/// Ends a guest. One that has broken its body off may have failed: then its task reports that first.
+/// Ends a guest. One that has broken its body off may have failed: its task reports that first.
 fn abort(guest: AbortHandle, has_failed: bool) {
     match Handle::try_current() {
         Ok(runtime) if has_failed => drop(runtime.spawn(async move {

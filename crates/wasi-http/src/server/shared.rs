@@ -52,6 +52,9 @@ struct State {
     new: VecDeque<(u64, Begin)>,
     /// All requests that have not ended, by their number, which ascends with the time.
     requests: BTreeMap<u64, Entry>,
+    /// Those that have ended well, unless the guest has failed meanwhile: that ends their bodies,
+    /// too.
+    ended: Vec<Entry>,
     /// The number of requests so far.
     count: u64,
     /// Set when no more requests are taken.
@@ -111,6 +114,7 @@ impl SharedInstance {
             state: Mutex::new(State {
                 new: VecDeque::new(),
                 requests: BTreeMap::new(),
+                ended: Vec::new(),
                 count: 0,
                 is_retired: false,
                 has_failed: false,
@@ -217,7 +221,10 @@ impl SharedInstance {
         let Some(entry) = state.requests.remove(&number) else {
             return;
         };
-        state.last = Some(entry.permit);
+        if end.is_ok() {
+            state.ended.push(entry);
+            return;
+        }
         drop(state);
         let is_late = entry.deadline.is_some_and(|at| Instant::now() >= at);
         let end = match end {
@@ -237,13 +244,14 @@ impl SharedInstance {
         state.is_retired = true;
         state.idle = None;
         let dropped = (mem::take(&mut state.new), state.last.take());
-        let requests = mem::take(&mut state.requests);
+        let mut requests = mem::take(&mut state.ended);
+        requests.extend(mem::take(&mut state.requests).into_values());
         drop(state);
         drop(dropped);
         let is_interrupt = error
             .as_ref()
             .is_some_and(|error| is(error, Trap::Interrupt));
-        for entry in requests.into_values() {
+        for entry in requests {
             let error = error.take().unwrap_or_else(|| match is_interrupt {
                 true => Trap::Interrupt.into(),
                 false => format_err!("the instance has ended because of another request"),
@@ -320,19 +328,22 @@ impl Turn<'_> {
         accessor: &Accessor<T>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<()>> {
-        let (new, deadline) = {
+        let (new, ended, deadline) = {
             let mut state = self.shared.lock();
             state.task = Some(cx.waker().clone());
-            if state.has_failed || state.is_abandoned() {
+            if state.has_failed {
                 return Poll::Ready(Ok(()));
-            }
-            if !state.requests.is_empty() {
-                state.last = None;
             }
             let deadlines = state.requests.values().map(|entry| entry.deadline);
             let deadline = deadlines.min().flatten();
-            (mem::take(&mut state.new), deadline)
+            let ended = mem::take(&mut state.ended);
+            (mem::take(&mut state.new), ended, deadline)
         };
+        for entry in ended {
+            self.shared.lock().last = Some(entry.permit);
+            // A client that has gone away need not know.
+            let _ = entry.end.send(Ok(()));
+        }
         if deadline.is_some() && deadline != self.deadline {
             self.set_deadline(accessor, deadline)?;
         }
@@ -344,12 +355,20 @@ impl Turn<'_> {
                 shared: self.shared.clone(),
             })?;
         }
-        if self.shared.lock().requests.is_empty()
-            && accessor.poll_no_interesting_tasks(cx).is_ready()
         {
-            return self.rest(accessor);
+            let mut state = self.shared.lock();
+            if state.is_abandoned() {
+                return Poll::Ready(Ok(()));
+            }
+            if !state.requests.is_empty() {
+                state.last = None;
+                return Poll::Pending;
+            }
         }
-        Poll::Pending
+        match accessor.poll_no_interesting_tasks(cx) {
+            Poll::Ready(()) => self.rest(accessor),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Notes that there is nothing to do. Is ready if there will not be anything more.
@@ -407,7 +426,6 @@ impl<T: WasiHttpView + 'static> AccessorTask<T> for Answer {
             shared,
         } = self;
         let end = answer(accessor, &service, begin).await;
-        // If the guest has failed, the instance's task ends the others.
         shared.end(number, end);
         Ok(())
     }
