@@ -4,8 +4,8 @@
 #
 #   --guests LIST    of rust, rust-p3 (WASI 0.3), javascript, javascript-handler, python; by default
 #                    all
-#   --servers LIST   of hyper, mintage, mintage-warm, wasmtime, wasmtime-reuse; by default all but
-#                    the last; what is not there is left out
+#   --servers LIST   of hyper, mintage, mintage-warm, wasmtime, mintage-reuse, wasmtime-reuse; by
+#                    default all but the last two; what is not there is left out
 #   --seconds N      of one load, by default 10; there are three rounds, in turn
 #   --quick          loads of one second, and fewer connections: does everything work?
 #   --json           JSON instead of a table

@@ -74,6 +74,7 @@ def servers(wanted):
         else:
             found["mintage"] = [*serve, "GUEST"]
             found["mintage-warm"] = [*serve, "--warm-up", "/", "GUEST"]
+            found["mintage-reuse"] = [*serve, "--max-instance-reuse-count=1000000", "GUEST"]
     if any(name.startswith("wasmtime") for name in wanted):
         command = shlex.split(os.environ.get("WASMTIME", "wasmtime"))
         if shutil.which(command[0]) is None:
@@ -83,7 +84,8 @@ def servers(wanted):
             if not version.startswith("wasmtime 48."):
                 say(f"the peer is {version}, the figures of this project are those of 48")
             serve = [*command, *WASMTIME, "--addr", "ADDRESS"]
-            found["wasmtime"] = [*serve, "GUEST"]
+            # By default, an instance of WASI 0.3 answers 128 requests.
+            found["wasmtime"] = [*serve, "--max-instance-reuse-count=1", "GUEST"]
             # One instance for many requests, which is another promise than the others'.
             found["wasmtime-reuse"] = [*serve, "--max-instance-reuse-count=1000000", "GUEST"]
     return {name: found[name] for name in wanted if name in found}
@@ -288,7 +290,8 @@ METRICS = [
     ("resident, {in_flight} requests in flight", "in flight", megabytes),
 ]
 # Ratios in the table.
-RATIOS = [("mintage", "wasmtime"), ("mintage-warm", "wasmtime"), ("mintage", "hyper")]
+RATIOS = [("mintage", "wasmtime"), ("mintage-warm", "wasmtime"),
+          ("mintage-reuse", "wasmtime-reuse"), ("mintage", "hyper")]
 
 
 def report(results, sizes):
@@ -337,9 +340,10 @@ def names(known, default):
 
 def main():
     parser = argparse.ArgumentParser(prog="serve.sh", description=__doc__.splitlines()[0])
-    all_ = ["hyper", "mintage", "mintage-warm", "wasmtime", "wasmtime-reuse"]
+    reusing = ["mintage-reuse", "wasmtime-reuse"]
+    default = ["hyper", "mintage", "mintage-warm", "wasmtime"]
     parser.add_argument("--guests", **names(list(guests.GUESTS), list(guests.GUESTS)))
-    parser.add_argument("--servers", **names(all_, all_[:-1]))
+    parser.add_argument("--servers", **names(default + reusing, default))
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")

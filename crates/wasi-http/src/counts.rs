@@ -34,6 +34,8 @@ pub(crate) struct Counts {
     pub limits: Limits,
     field_bytes: AtomicUsize,
     bodies: AtomicUsize,
+    /// Those of 0.2 that the guest has not ended.
+    open: AtomicUsize,
     requests: AtomicUsize,
 }
 
@@ -43,6 +45,7 @@ impl Counts {
             limits,
             field_bytes: AtomicUsize::new(0),
             bodies: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
         })
     }
@@ -71,6 +74,17 @@ impl Counts {
         Slot::take(self, |counts| &counts.bodies, self.limits.outgoing_bodies)
     }
 
+    /// Counts an outgoing body that the guest has to end.
+    pub fn open(self: &Arc<Self>) -> Slot {
+        Slot::new(self, |counts| &counts.open).0
+    }
+
+    /// Returns whether the guest has bodies that it has not ended.
+    #[cfg(feature = "server")]
+    pub fn has_open_bodies(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0
+    }
+
     /// Counts an outgoing request, if there may be one more.
     pub fn request(self: &Arc<Self>) -> Option<Slot> {
         let most = self.limits.outgoing_requests;
@@ -86,16 +100,22 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    fn take(
-        counts: &Arc<Counts>,
-        counter: fn(&Counts) -> &AtomicUsize,
-        most: usize,
-    ) -> Option<Self> {
+    /// Takes one, and returns how many there were before.
+    fn new(counts: &Arc<Counts>, counter: fn(&Counts) -> &AtomicUsize) -> (Self, usize) {
         let before = counter(counts).fetch_add(1, Ordering::Relaxed);
         let slot = Slot {
             counts: counts.clone(),
             counter,
         };
+        (slot, before)
+    }
+
+    fn take(
+        counts: &Arc<Counts>,
+        counter: fn(&Counts) -> &AtomicUsize,
+        most: usize,
+    ) -> Option<Self> {
+        let (slot, before) = Slot::new(counts, counter);
         (before < most).then_some(slot)
     }
 }

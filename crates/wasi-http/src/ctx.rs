@@ -161,6 +161,14 @@ impl WasiHttpCtx {
         self.counts.get_or_insert_with(|| Counts::new(limits))
     }
 
+    /// Returns whether the guest has bodies of 0.2 that it has not ended.
+    #[cfg(feature = "server")]
+    pub(crate) fn has_open_bodies(&self) -> bool {
+        self.counts
+            .as_ref()
+            .is_some_and(|counts| counts.has_open_bodies())
+    }
+
     /// Sets the most bytes of one `fields` that a guest makes. By default 128 KiB. Each name and
     /// each value counts [`FieldMap::OVERHEAD`](crate::FieldMap::OVERHEAD) more than it has. A
     /// guest that goes beyond traps.

@@ -126,6 +126,22 @@ pub trait WasiHttpHooks: Send {
         processed: Box<dyn Future<Output = Result<()>> + Send>,
     ) -> SendRequestFuture;
 
+    /// Handles a request that a guest of 0.3 passes on by its import `wasi:http/handler`, as a
+    /// component of the world `wasi:http/middleware` does. That import is there for guests if the
+    /// host adds it ([`p3::add_handler_to_linker`]). [`p3::forward`] has another guest handle the
+    /// request. By default, guests get `HTTP-request-denied`.
+    ///
+    /// The parameters and the result are those of [`send_request`](Self::send_request), and so are
+    /// the limits.
+    fn handle_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        processed: Box<dyn Future<Output = Result<()>> + Send>,
+    ) -> SendRequestFuture {
+        drop((request, processed));
+        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+    }
+
     /// Sends a request, in the form of this function up to version 47 of Wasmtime's crate, where
     /// its name is `send_request`. By default, this calls [`send_request`](Self::send_request).
     ///

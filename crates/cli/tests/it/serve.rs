@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 const GUEST: &[u8] = include_bytes!("../../../wasi-http/tests/guests/server.wasm");
 
+const GUEST_OF_P3: &[u8] = include_bytes!("../../../wasi-http/tests/guests/p3/service.wasm");
+
 /// The longest that a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -362,6 +364,28 @@ fn numbers_are_served_for_prometheus() {
 }
 
 #[test]
+fn instances_answer_several_requests_if_the_user_chooses_so() {
+    let sandbox = sandbox();
+    let options = ["--threads", "1", "--max-instance-reuse-count", "2"];
+    let at_once = ["--max-instance-concurrent-reuse-count", "8"];
+    let idle = ["--idle-instance-timeout", "1h"];
+    let server = Server::start(&sandbox, &[&options[..], &at_once, &idle].concat());
+    for number in ["1\n", "2\n", "1\n", "2\n"] {
+        assert_eq!(server.get("/next"), ok(number));
+    }
+    drop(server);
+    sandbox.write("app.wasm", GUEST_OF_P3);
+    let server = Server::start(&sandbox, &[&options[..], &at_once, &idle].concat());
+    for number in ["1\n", "2\n", "1\n"] {
+        assert_eq!(server.get("/next"), ok(number));
+    }
+    server.signal("TERM");
+    assert_eq!(server.wait(), Some(0));
+    let args = ["serve", "--max-instance-reuse-count", "0", "app.wasm"];
+    sandbox.fail(&args, 2, &["expected at least 1"]);
+}
+
+#[test]
 fn a_changed_component_is_loaded_and_a_broken_one_is_not() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &["--watch"]);
@@ -456,6 +480,13 @@ fn components_that_cannot_serve_are_explained() {
         sandbox.write("other.wat", handler.replace("VERSION", version));
         sandbox.fail(&serve("other.wat"), 1, &["wasi:http"]);
     }
+    // The command has no next handler for a middleware.
+    let middleware = r#"(component
+        (import "wasi:http/handler@0.3.2" (instance $next (export "handle" (func))))
+        (export "wasi:http/handler@0.3.2" (instance $next)))"#;
+    sandbox.write("middleware.wat", middleware);
+    let message = "it is a middleware, and `--plug FILE` gives the component";
+    sandbox.fail(&serve("middleware.wat"), 1, &[message]);
     sandbox.write("empty.wat", "(component)");
     sandbox.fail(&serve("empty.wat"), 1, &["it exports nothing"]);
     sandbox.fail(&serve("absent.wasm"), 1, &["cannot read `absent.wasm`"]);

@@ -58,7 +58,13 @@ impl<'a> LiftContext<'a> {
 
 impl LowerContext<'_> {
     /// Gives the guest the readable end of a stream or future. Returns the index of its new handle.
-    pub(crate) fn lower_end(&mut self, value: AsyncValue, id: StreamId) -> Result<u32> {
+    pub(crate) fn lower_end(&mut self, value: AsyncValue, end: &HeldEnd) -> Result<u32> {
+        let handle = self.pass_end(value, end.id)?;
+        end.set_over();
+        Ok(handle)
+    }
+
+    fn pass_end(&mut self, value: AsyncValue, id: StreamId) -> Result<u32> {
         let handles = self.handles.as_mut().with_context(no_handles)?;
         let instance = self.guest.instance().with_context(no_handles)?;
         let (store, domain) = (handles.host.store, handles.domain);

@@ -36,7 +36,16 @@ pub(crate) struct StreamId {
 /// it was piped or passed on.
 pub(crate) struct HeldEnd {
     pub id: StreamId,
+    /// Set when the host does not hold the end any more, so that dropping this means nothing.
+    is_over: AtomicBool,
     dropped: Arc<DroppedEnds>,
+}
+
+impl HeldEnd {
+    /// Notes that the host does not hold the end any more.
+    pub fn set_over(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
 }
 
 impl std::fmt::Debug for HeldEnd {
@@ -48,6 +57,9 @@ impl std::fmt::Debug for HeldEnd {
 
 impl Drop for HeldEnd {
     fn drop(&mut self) {
+        if *self.is_over.get_mut() {
+            return;
+        }
         let dropped = &self.dropped;
         dropped.lock().push(self.id);
         dropped.is_some.store(true, Ordering::SeqCst);
@@ -228,7 +240,11 @@ impl Streams {
             hold: stream.hold,
         };
         let dropped = self.dropped.get_or_insert_default().clone();
-        Some(Arc::new(HeldEnd { id, dropped }))
+        Some(Arc::new(HeldEnd {
+            id,
+            is_over: AtomicBool::new(false),
+            dropped,
+        }))
     }
 
     /// If there is no room for more, removes streams and futures whose readable ends the host has
@@ -242,7 +258,7 @@ impl Streams {
             return;
         };
         dropped.lock().retain(|&id| {
-            let Ok(stream) = self.held(id.store, id) else {
+            let Some(stream) = self.find_held(id) else {
                 return false;
             };
             match stream.writer {
@@ -266,11 +282,15 @@ impl Streams {
         if id.store != store {
             return Err(wrong_store("stream or future"));
         }
-        let stream = self.get(id.number);
-        let held = stream.filter(|stream| stream.reader == Side::Held && stream.hold == id.hold);
-        held.ok_or_else(|| {
+        self.find_held(id).ok_or_else(|| {
             format_err!("the stream or future was closed, piped or passed to a guest before")
         })
+    }
+
+    /// Returns the stream or future whose readable end the host holds, if it still does.
+    fn find_held(&mut self, id: StreamId) -> Option<&mut Stream> {
+        let stream = self.get(id.number);
+        stream.filter(|stream| stream.reader == Side::Held && stream.hold == id.hold)
     }
 
     /// Forgets the waker of whoever polls the store.
@@ -357,7 +377,7 @@ impl<T: 'static> StoreInner<T> {
         dropped.is_some.store(false, Ordering::SeqCst);
         let ends = mem::take(&mut *dropped.lock());
         for id in ends {
-            if self.opaque.handles.streams.held(id.store, id).is_ok() {
+            if self.opaque.handles.streams.find_held(id).is_some() {
                 self.end_stream(id.number);
             }
         }
@@ -420,6 +440,11 @@ mod tests {
         assert!(streams.held(store, again.id).is_ok());
         assert!(streams.held(store, held.id).is_err());
         drop((held, again));
+        assert_eq!(streams.dropped.as_ref().unwrap().lock().len(), 2);
+        // One that is piped or passed on tells no one when it is dropped.
+        let over = streams.hold(store, first).unwrap();
+        over.set_over();
+        drop(over);
         assert_eq!(streams.dropped.as_ref().unwrap().lock().len(), 2);
         assert!(streams.remove(first).is_some() && streams.remove(first).is_none());
         let second = streams.add(Stream::new(true, Side::Gone)).unwrap();

@@ -265,6 +265,7 @@ fn pipe<D: 'static, T: 'static>(
     }
     stream.set_consumer(consumer);
     stream.reader = Side::Host;
+    end.set_over();
     drive::wake(store, end.id.number);
     Ok(())
 }
@@ -284,6 +285,7 @@ fn try_into<D: 'static, V: 'static>(store: &mut StoreInner<D>, end: &HeldEnd) ->
     match producer.convert(TypeId::of::<V>()) {
         Ok(value) => {
             store.end_stream(end.id.number);
+            end.set_over();
             let value = value.downcast::<V>();
             Some(*value.expect("the producer has made a value of the type that was asked for"))
         }
@@ -299,6 +301,7 @@ pub(super) fn close<D: 'static>(store: &mut StoreInner<D>, end: &HeldEnd) -> Res
     let id = store.opaque.id;
     store.opaque.handles.streams.held(id, end.id)?;
     store.end_stream(end.id.number);
+    end.set_over();
     Ok(())
 }
 
@@ -372,7 +375,7 @@ macro_rules! reader {
                 ty: InterfaceType,
                 dst: &mut [u64],
             ) -> Result<()> {
-                dst[0] = cx.lower_end(value(ty)?, self.end.id)?.into();
+                dst[0] = cx.lower_end(value(ty)?, &self.end)?.into();
                 Ok(())
             }
 
@@ -382,7 +385,7 @@ macro_rules! reader {
                 ty: InterfaceType,
                 offset: usize,
             ) -> Result<()> {
-                let handle = cx.lower_end(value(ty)?, self.end.id)?;
+                let handle = cx.lower_end(value(ty)?, &self.end)?;
                 cx.write(offset, handle.to_le_bytes());
                 Ok(())
             }

@@ -86,7 +86,7 @@ fn lower(
         "type mismatch: expected `{}`, found a reader of another type",
         cx.types().display(value.ty())
     );
-    cx.lower_end(value, end.id)
+    cx.lower_end(value, end)
 }
 
 /// Defines a readable end.

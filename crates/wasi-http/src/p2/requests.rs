@@ -76,6 +76,7 @@ impl WasiHttpCtxView<'_> {
         headers: &FieldMap,
     ) -> Result<(Resource<HostOutgoingBody>, HyperOutgoingBody)> {
         let counts = self.ctx.counts();
+        let open = counts.open();
         let slot = counts.body().ok_or_else(|| {
             format_err!(
                 "the guest has more than {} outgoing bodies that are not sent yet; see \
@@ -89,6 +90,7 @@ impl WasiHttpCtxView<'_> {
             self.hooks.p2_outgoing_body_buffer_chunks(),
             self.hooks.p2_outgoing_body_chunk_size(),
             Some(slot),
+            Some(open),
         );
         Ok((self.table.push(outgoing)?, body))
     }

@@ -7,7 +7,7 @@ use super::{Request, Response};
 use crate::counts::Slot;
 use crate::hooks::{SendRequestFuture, WasiBody};
 use crate::reader::Keeps;
-use crate::{Error, WasiHttp, WasiHttpCtxView};
+use crate::{Error, RequestOptions, WasiHttp, WasiHttpCtxView, WasiHttpHooks};
 use mintage::component::Access;
 use mintage::{Accessor, Resource};
 use mintage_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
@@ -39,35 +39,56 @@ impl<T: Send> HostWithStore<T> for WasiHttp {
         accessor: &Accessor<T, Self>,
         request: Resource<Request>,
     ) -> HttpResult<Resource<Response>> {
-        let Sending {
-            task,
-            received,
-            slot,
-        } = accessor.with(|access| begin(access, request))?;
-        let sent = task.await;
-        accessor.with(|mut access| {
-            let view = access.get();
-            let Sent { response, worker } = sent.map_err(|error| error_code(view.hooks, &error))?;
-            let keeps = Keeps {
-                worker,
-                slot: Some(slot),
-            };
-            let (mut response, outcome) = Response::kept(view.hooks, response, keeps);
-            // If the host does not wait for it, it does not want to know.
-            let _ = received.send(Box::pin(outcome));
-            if response.headers.count(view.ctx.counts()).is_err() {
-                let size = u32::try_from(response.headers.size()).ok();
-                return Err(ErrorCode::HttpResponseHeaderSectionSize(size).into());
-            }
-            view.table.push(response).map_err(HttpError::trap)
+        pass(accessor, request, |hooks, request, options, processed| {
+            hooks.send_request(request, options, processed)
         })
+        .await
     }
 }
 
-/// Begins to send a request.
+/// The function of the hooks that gets a request.
+pub(super) type Hook = fn(
+    &mut dyn WasiHttpHooks,
+    http::Request<WasiBody>,
+    Option<RequestOptions>,
+    Box<dyn Future<Output = crate::Result<()>> + Send>,
+) -> SendRequestFuture;
+
+/// Passes a request to the host, and returns the response.
+pub(super) async fn pass<T: 'static>(
+    accessor: &Accessor<T, WasiHttp>,
+    request: Resource<Request>,
+    hook: Hook,
+) -> HttpResult<Resource<Response>> {
+    let Sending {
+        task,
+        received,
+        slot,
+    } = accessor.with(|access| begin(access, request, hook))?;
+    let sent = task.await;
+    accessor.with(|mut access| {
+        let view = access.get();
+        let Sent { response, worker } = sent.map_err(|error| error_code(view.hooks, &error))?;
+        let keeps = Keeps {
+            worker,
+            slot: Some(slot),
+        };
+        let (mut response, outcome) = Response::kept(view.hooks, response, keeps);
+        // If the host does not wait for it, it does not want to know.
+        let _ = received.send(Box::pin(outcome));
+        if response.headers.count(view.ctx.counts()).is_err() {
+            let size = u32::try_from(response.headers.size()).ok();
+            return Err(ErrorCode::HttpResponseHeaderSectionSize(size).into());
+        }
+        view.table.push(response).map_err(HttpError::trap)
+    })
+}
+
+/// Begins to pass a request to the host.
 fn begin<T: 'static>(
     mut access: Access<'_, T, WasiHttp>,
     request: Resource<Request>,
+    hook: Hook,
 ) -> HttpResult<Sending> {
     let getter = access.getter();
     let view = access.get();
@@ -86,7 +107,7 @@ fn begin<T: 'static>(
         }
     });
     let options = options.map(|options| *options);
-    let future = access.get().hooks.send_request(request, options, processed);
+    let future = hook(access.get().hooks, request, options, processed);
     Ok(Sending {
         task: spawn(send(future, tell)),
         received,

@@ -79,16 +79,20 @@ mod body;
 mod client;
 mod error;
 mod fields;
+mod handler;
 mod message;
 mod options;
 mod request;
 mod response;
 
+pub use handler::{add_handler_to_linker, forward};
 pub use message::{Request, Response};
 pub use options::MaybeMutable;
 
 pub use error::{HeaderError, HeaderResult, HttpError, HttpResult, RequestOptionsError};
 
+#[cfg(feature = "server")]
+pub(crate) use body::Released;
 pub(crate) use error::of_p2;
 
 use crate::{WasiHttp, WasiHttpView};

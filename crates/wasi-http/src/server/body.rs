@@ -13,7 +13,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use tokio::task::AbortHandle;
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, yield_now};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -262,8 +263,19 @@ impl Drop for ResponseBody {
             && has_body
             && !ends
         {
-            guest.abort();
+            abort(guest, self.has_failed);
         }
+    }
+}
+
+/// Ends a guest. One that has broken its body off may have failed: its task reports that first.
+fn abort(guest: AbortHandle, has_failed: bool) {
+    match Handle::try_current() {
+        Ok(runtime) if has_failed => drop(runtime.spawn(async move {
+            yield_now().await;
+            guest.abort();
+        })),
+        _ => guest.abort(),
     }
 }
 

@@ -4,14 +4,16 @@ use super::body::{RequestBody, RequestBodyState, ResponseBody};
 use super::ending::Reporter;
 use super::failure::Failure;
 use super::gate::Permit;
-use super::guest::{self, ProxyPre};
-use crate::WasiHttpView;
+use super::guest::{Instance, ProxyPre, request_of_p3};
+use super::reuse::{Kept, Reuse};
+use super::shared::{Job, SharedInstance};
 use crate::p2::bindings::http::types::ErrorCode;
 use crate::p2::body::HyperOutgoingBody;
+use crate::{WasiHttpCtxView, WasiHttpView};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use mintage::{Error, Store};
+use mintage::{Engine, Error, Store};
 use mintage_wasi::I32Exit;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -32,9 +34,12 @@ pub(super) struct Call {
     receiver: oneshot::Receiver<Sent>,
 }
 
+/// The call of a guest, or the wait for one that another task runs.
+type Guest = Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>;
+
 /// A guest that runs.
 pub(super) struct Running {
-    future: Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>>,
+    future: Guest,
     start: Instant,
     timeout: Option<Duration>,
     body: Arc<RequestBodyState>,
@@ -53,6 +58,12 @@ impl From<Error> for CallError {
     }
 }
 
+/// The instances that answer further requests, and how often they do.
+pub(super) struct Reusing<T: 'static> {
+    pub reuse: Reuse,
+    pub kept: Arc<Kept<T>>,
+}
+
 /// The limits of a call that has begun.
 pub(super) struct CallLimits {
     pub start: Instant,
@@ -63,10 +74,12 @@ pub(super) struct CallLimits {
 }
 
 impl Call {
-    /// Prepares the call. The guest runs when [`head`](Self::head) is polled.
+    /// Prepares the call of an instance. The guest runs when [`head`](Self::head) is polled. The
+    /// instance ends with the request, unless `reusing` has it answer more.
     pub fn new<T, B>(
         guest: Arc<ProxyPre<T>>,
-        mut store: Store<T>,
+        mut instance: Instance<T>,
+        reusing: Option<Reusing<T>>,
         request: Request<B>,
         limits: CallLimits,
     ) -> Call
@@ -86,15 +99,16 @@ impl Call {
         let request = request.map(|body| RequestBody::new(body, max_request_body, state));
         let (sender, receiver) = oneshot::channel();
         let future = Box::pin(async move {
-            let result = guest::answer(&guest, &mut store, request, sender).await;
-            // The request is under way until its memory is back.
-            drop(store);
-            drop(permit);
-            match result {
-                // A guest that exits has returned, whatever its exit code.
-                Err(CallError::Guest(error)) if error.downcast_ref::<I32Exit>().is_some() => Ok(()),
-                result => result,
+            let result = instance.answer(&guest, request, sender).await;
+            match (&result, reusing) {
+                (Ok(()) | Err(CallError::Request), Some(Reusing { reuse, kept })) => {
+                    kept.put(&reuse, &guest, instance);
+                }
+                _ => drop(instance),
             }
+            // The request is under way until its memory is back.
+            drop(permit);
+            or_exited(result)
         });
         Call {
             guest: Running {
@@ -105,6 +119,64 @@ impl Call {
             },
             receiver,
         }
+    }
+
+    /// Prepares the call of an instance of 0.3 that answers several requests at a time: one that is
+    /// kept, or one in the store that `new_store` makes.
+    ///
+    /// # Errors
+    ///
+    /// If there is no store.
+    pub fn shared<T, B>(
+        guest: Arc<ProxyPre<T>>,
+        new_store: impl FnOnce(&Engine) -> Result<Store<T>, Failure>,
+        reusing: Reusing<T>,
+        request: Request<B>,
+        limits: CallLimits,
+    ) -> Result<(Call, bool), Failure>
+    where
+        T: WasiHttpView + 'static,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let CallLimits {
+            start,
+            timeout,
+            max_request_body,
+            permit,
+        } = limits;
+        let body = Arc::<RequestBodyState>::default();
+        let state = body.clone();
+        let request = request.map(|body| RequestBody::new(body, max_request_body, state));
+        let (sender, receiver) = oneshot::channel();
+        let job = Job {
+            request: Box::new(move |view: WasiHttpCtxView<'_>| request_of_p3(view, request)),
+            sender,
+            deadline: timeout.and_then(|timeout| start.checked_add(timeout)),
+            permit,
+        };
+        let Reusing { reuse, kept } = reusing;
+        let joined = kept.join(&reuse, &guest, job);
+        let is_joined = joined.is_ok();
+        let future: Guest = match joined {
+            Ok(ticket) => Box::pin(async move { or_exited(ticket.end().await) }),
+            Err(job) => {
+                let mut store = new_store(guest.engine())?;
+                Box::pin(async move {
+                    let service = guest.service(&mut store).await?;
+                    let (shared, ticket) = SharedInstance::start(store, service, job, kept.count());
+                    kept.share(&reuse, &guest, &shared);
+                    or_exited(ticket.end().await)
+                })
+            }
+        };
+        let guest = Running {
+            future,
+            start,
+            timeout,
+            body,
+        };
+        Ok((Call { guest, receiver }, is_joined))
     }
 
     /// Runs the guest until there is a head, or none can come any more. Returns the guest as well,
@@ -122,9 +194,13 @@ impl Call {
             {
                 returned = Some(result);
             }
-            Pin::new(&mut receiver).poll(cx)
+            match returned {
+                // An instance may keep what it would send a response by.
+                Some(_) => Poll::Ready(receiver.try_recv().ok()),
+                None => Pin::new(&mut receiver).poll(cx).map(Result::ok),
+            }
         });
-        let sent = sent.await.ok();
+        let sent = sent.await;
         let Some(returned) = returned else {
             let head = match sent {
                 Some(sent) => guest.valid(sent).map(Head::Running),
@@ -153,6 +229,14 @@ impl Call {
             (None, None) => Err(guest.too_large().unwrap_or(Failure::NoResponse)),
         };
         (head.map(Head::Finished), None)
+    }
+}
+
+/// Makes a guest that exits one that has returned, whatever its exit code.
+fn or_exited(result: Result<(), CallError>) -> Result<(), CallError> {
+    match result {
+        Err(CallError::Guest(error)) if error.downcast_ref::<I32Exit>().is_some() => Ok(()),
+        result => result,
     }
 }
 

@@ -34,6 +34,10 @@ pub struct ServiceMetrics {
     pub abandoned: u64,
     /// Guests that were ended by the time-out.
     pub timed_out: u64,
+    /// Instances that have no request at the moment, and are kept for the next one.
+    pub instances_kept: usize,
+    /// Requests so far whose instances had answered others before.
+    pub reused: u64,
     /// The sum of the times from a request's head to the end of its response.
     pub total_time: Duration,
     /// The number of responses by that time; see [`bounds`](Self::bounds).
@@ -103,7 +107,7 @@ impl ServiceMetrics {
         writeln!(text, "mintage_{name}_count {sum}")
     }
 
-    fn lines(&self) -> [Line; 4] {
+    fn lines(&self) -> [Line; 6] {
         [
             Line {
                 name: "requests_under_way",
@@ -124,6 +128,16 @@ impl ServiceMetrics {
                 name: "requests_timed_out_total",
                 help: "Guests that were ended by the time-out.",
                 value: self.timed_out,
+            },
+            Line {
+                name: "instances_kept",
+                help: "Instances without a request that are kept for the next one.",
+                value: self.instances_kept as u64,
+            },
+            Line {
+                name: "requests_by_reused_instances_total",
+                help: "Requests whose instances had answered others before.",
+                value: self.reused,
             },
         ]
     }
@@ -221,6 +235,7 @@ struct Shard {
     broken_off: AtomicU64,
     abandoned: AtomicU64,
     timed_out: AtomicU64,
+    reused: AtomicU64,
     total_micros: AtomicU64,
     latencies: [AtomicU64; BOUNDS.len() + 1],
 }
@@ -282,8 +297,13 @@ impl Counters {
         self.own().timed_out.fetch_add(1, Relaxed);
     }
 
+    /// Counts a request whose instance had answered others before.
+    pub fn reused(&self) {
+        self.own().reused.fetch_add(1, Relaxed);
+    }
+
     /// Returns the sums over all threads.
-    pub fn sums(&self, under_way: usize) -> ServiceMetrics {
+    pub fn sums(&self, under_way: usize, instances_kept: usize) -> ServiceMetrics {
         let sum = |field: fn(&Shard) -> &AtomicU64| -> u64 {
             self.shards
                 .iter()
@@ -302,6 +322,8 @@ impl Counters {
             broken_off: sum(|shard| &shard.broken_off),
             abandoned: sum(|shard| &shard.abandoned),
             timed_out: sum(|shard| &shard.timed_out),
+            instances_kept,
+            reused: sum(|shard| &shard.reused),
             total_time: Duration::from_micros(sum(|shard| &shard.total_micros)),
             latencies: (0..=BOUNDS.len())
                 .map(|i| at(|shard| &shard.latencies, i))
@@ -338,7 +360,8 @@ mod tests {
         assert_eq!(numbers.collect::<HashSet<_>>().len(), 400);
         counters.abandoned();
         counters.timed_out();
-        let sums = counters.sums(7);
+        counters.reused();
+        let sums = counters.sums(7, 5);
         assert_eq!(sums.responses, [0, 4, 0, 4, 4]);
         assert_eq!((sums.latencies[0], sums.latencies[5]), (4, 4));
         assert_eq!(sums.latencies.last(), Some(&4));
@@ -352,6 +375,8 @@ mod tests {
             "mintage_responses_broken_off_total 4",
             "mintage_requests_abandoned_total 1",
             "mintage_requests_under_way 7",
+            "mintage_instances_kept 5",
+            "mintage_requests_by_reused_instances_total 1",
             "mintage_connections 3",
             "# TYPE mintage_instances_live gauge",
         ] {

@@ -1,4 +1,5 @@
-//! A server of HTTP whose requests are answered by guests, each by an instance of its own.
+//! A server of HTTP whose requests are answered by guests: each by an instance of its own, unless
+//! the host chooses that instances answer several.
 //!
 //! | file | has |
 //! |---|---|
@@ -9,7 +10,9 @@
 //! | `ending` | counting and reporting of requests that end |
 //! | `body` | the bodies of requests and responses |
 //! | `call` | the call of a guest |
-//! | `guest` | [`ProxyPre`]: a guest of either version of `wasi:http` |
+//! | `guest` | [`ProxyPre`]: a guest of either version of `wasi:http`, and an instance of one |
+//! | `reuse` | the instances that are kept for further requests |
+//! | `shared` | an instance that answers several requests at a time |
 //! | `service` | [`ProxyService`], a service of hyper and tower |
 //! | `warm` | [`warm_up`]: a component whose instances start in the state after a request |
 //! | `config` | [`ServerConfig`] |
@@ -86,7 +89,9 @@ mod guest;
 mod listen;
 mod metrics;
 mod record;
+mod reuse;
 mod service;
+mod shared;
 mod streams;
 mod warm;
 mod worker;
@@ -97,6 +102,7 @@ pub use failure::Failure;
 pub use guest::ProxyPre;
 pub use metrics::ServiceMetrics;
 pub use record::{Answer, Observer, RequestInfo};
+pub use reuse::MAX_KEPT_INSTANCES;
 pub use service::ProxyService;
 pub use warm::warm_up;
 

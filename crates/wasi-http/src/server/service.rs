@@ -1,14 +1,14 @@
-//! [`ProxyService`]: a service of hyper and of tower that answers each request by an instance of
-//! its own.
+//! [`ProxyService`]: a service of hyper and of tower whose requests guests answer.
 
 use super::body::ResponseBody;
-use super::call::{Call, CallLimits, Head};
+use super::call::{Call, CallLimits, Head, Reusing};
 use super::ending::{Ending, Reporter};
 use super::failure::{CONNECT, Failure, LARGE_HEAD, MAX_HEAD};
 use super::gate::{Gate, Permit};
-use super::guest::ProxyPre;
+use super::guest::{Instance, ProxyPre};
 use super::metrics::{Counters, ServiceMetrics};
 use super::record::{Observer, RequestInfo};
+use super::reuse::{IdleCount, Kept, Reuse};
 use crate::WasiHttpView;
 use bytes::Bytes;
 use http::header::HOST;
@@ -29,7 +29,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type NewStore<T> = dyn Fn(&Engine, &RequestInfo) -> mintage::Result<Store<T>> + Send + Sync;
 
 /// Answers requests by a guest that exports `wasi:http/handler` of 0.3 or
-/// `wasi:http/incoming-handler` of 0.2: each by an instance of its own, which ends with it.
+/// `wasi:http/incoming-handler` of 0.2: each by an instance of its own, which ends with it, unless
+/// instances are [used again](Self::max_instance_reuse_count).
 ///
 /// This is a `Service` of hyper and of tower. Clones answer for the same guest, with the same
 /// limits and counts.
@@ -44,6 +45,8 @@ pub struct ProxyService<T: 'static> {
     shared: Arc<Shared<T>>,
     /// The guest that this clone has used last. No other clone takes the lock.
     present: Mutex<Present<T>>,
+    /// The instances that answer further requests.
+    kept: Arc<Kept<T>>,
     settings: Arc<Settings>,
     peer: Option<SocketAddr>,
 }
@@ -57,6 +60,8 @@ struct Shared<T: 'static> {
     generation: AtomicUsize,
     /// The engines of all guests that may still run.
     engines: Mutex<Vec<EngineWeak>>,
+    /// The instances that have no request.
+    idle_count: IdleCount,
 }
 
 /// A guest, and how many there were before it.
@@ -79,6 +84,7 @@ struct Settings {
     timeout: Option<Duration>,
     time_slices: bool,
     max_request_body: u64,
+    reuse: Reuse,
     gate: Gate,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -93,6 +99,7 @@ impl<T: 'static> Clone for ProxyService<T> {
         ProxyService {
             shared: self.shared.clone(),
             present: Mutex::new(lock(&self.present).clone()),
+            kept: self.kept.clone(),
             settings: self.settings.clone(),
             peer: self.peer,
         }
@@ -106,8 +113,8 @@ impl<T: 'static> std::fmt::Debug for ProxyService<T> {
 }
 
 impl<T: WasiHttpView + 'static> ProxyService<T> {
-    /// Creates a service. `new_store` makes the store of each request, with its data and its
-    /// limits.
+    /// Creates a service. `new_store` makes the store of each instance, with its data and its
+    /// limits, for its first request.
     pub fn new<F>(guest: impl Into<ProxyPre<T>>, new_store: F) -> Self
     where
         F: Fn(&Engine, &RequestInfo) -> mintage::Result<Store<T>> + Send + Sync + 'static,
@@ -118,19 +125,23 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
             guest: Arc::new(guest),
             generation: 0,
         };
+        let idle_count = IdleCount::default();
         ProxyService {
+            kept: Kept::new(idle_count.clone()),
             shared: Arc::new(Shared {
                 new_store: Box::new(new_store),
                 counters: Arc::new(Counters::new()),
                 current: Mutex::new(present.clone()),
                 generation: AtomicUsize::new(0),
                 engines: Mutex::new(vec![engine]),
+                idle_count,
             }),
             present: Mutex::new(present),
             settings: Arc::new(Settings {
                 timeout: None,
                 time_slices: false,
                 max_request_body: 100 << 20,
+                reuse: Reuse::default(),
                 gate: Gate::new(1000),
                 observer: None,
             }),
@@ -165,6 +176,38 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
     /// gets the error `HTTP-request-body-size`, and the client gets 413 unless the guest answers.
     pub fn max_request_body(mut self, bytes: u64) -> Self {
         self.settings_mut().max_request_body = bytes;
+        self
+    }
+
+    /// Sets how many requests an instance answers before it ends; by default 1. What the guest
+    /// keeps in its memory is there for the next request, so the guest has to be one whose requests
+    /// may know of each other. 0 counts as 1.
+    ///
+    /// An instance that failed, timed out, or lost its client is not used again. The store of an
+    /// instance is that of its first request, and limits such as memory and fuel hold for all
+    /// requests of an instance together. The time-out is that of each request.
+    ///
+    /// In a [`Server`](super::Server), an instance stays on the thread that has made it. At most
+    /// [`MAX_KEPT_INSTANCES`](super::MAX_KEPT_INSTANCES) without a request are kept: the engine
+    /// needs room for so many beside those of requests. The runtime of tokio needs its clock.
+    pub fn max_instance_reuse_count(mut self, requests: usize) -> Self {
+        self.settings_mut().reuse.count = requests.max(1);
+        self
+    }
+
+    /// Sets how many requests an instance of 0.3 answers at a time, if it is used again at all; by
+    /// default 1. 0 counts as 1. An instance of 0.2 always answers one at a time.
+    ///
+    /// If one of the requests fails or times out, the others fail with the status 500. What a guest
+    /// does after its response has ended has time until the last request of its instance times out.
+    pub fn max_instance_concurrent_reuse_count(mut self, requests: usize) -> Self {
+        self.settings_mut().reuse.at_once = requests.max(1);
+        self
+    }
+
+    /// Sets how long an instance without a request is kept for the next one; by default a second.
+    pub fn idle_instance_timeout(mut self, time: Duration) -> Self {
+        self.settings_mut().reuse.idle = time;
         self
     }
 
@@ -204,9 +247,25 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
         drop(old);
     }
 
+    /// Returns a clone for a thread, which keeps instances of its own.
+    pub(super) fn for_thread(&self) -> Self {
+        ProxyService {
+            kept: Kept::new(self.shared.idle_count.clone()),
+            ..self.clone()
+        }
+    }
+
     /// Lets go of a guest that was replaced.
     pub(super) fn refresh(&self) {
-        self.guest();
+        let guest = self.guest();
+        if self.settings.reuse.is_on() {
+            self.kept.set_guest(&guest);
+        }
+    }
+
+    /// Ends the instances that are kept for further requests, and keeps no more.
+    pub(super) fn end_kept(&self) {
+        self.kept.close();
     }
 
     /// Returns the engine of the present guest.
@@ -235,7 +294,8 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
 
     /// Returns the counts of requests and responses so far.
     pub fn metrics(&self) -> ServiceMetrics {
-        self.shared.counters.sums(self.under_way())
+        let idle = self.shared.idle_count.get();
+        self.shared.counters.sums(self.under_way(), idle)
     }
 
     /// Returns the present guest. The lock of all clones is taken only if it is another one than
@@ -257,24 +317,39 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
         B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (start, guest) = (Instant::now(), self.guest());
+        let start = Instant::now();
+        let reusing = self.settings.reuse.is_on().then(|| Reusing {
+            reuse: self.settings.reuse,
+            kept: self.kept.clone(),
+        });
+        let place = Place {
+            guest: self.guest(),
+            reusing,
+            peer: self.peer,
+        };
         answer(
             self.shared.clone(),
             self.settings.clone(),
-            guest,
-            self.peer,
+            place,
             start,
             request,
         )
     }
 }
 
+/// What a request is answered by.
+struct Place<T: 'static> {
+    guest: Arc<ProxyPre<T>>,
+    /// None if each request has an instance of its own.
+    reusing: Option<Reusing<T>>,
+    peer: Option<SocketAddr>,
+}
+
 /// Answers a request.
 async fn answer<T, B>(
     shared: Arc<Shared<T>>,
     settings: Arc<Settings>,
-    guest: Arc<ProxyPre<T>>,
-    peer: Option<SocketAddr>,
+    place: Place<T>,
     start: Instant,
     request: Request<B>,
 ) -> Response<ResponseBody>
@@ -286,7 +361,7 @@ where
     let reporter = Reporter {
         info: RequestInfo {
             number: shared.counters.number(),
-            peer,
+            peer: place.peer,
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
@@ -305,10 +380,9 @@ where
                 max_request_body: settings.max_request_body,
                 permit,
             };
-            let info = &ending.reporter().info;
-            match settings.store(&shared, guest.engine(), info) {
+            match settings.call(&shared, place, request, limits, ending.reporter()) {
                 Err(failure) => ending.fail(&failure),
-                Ok(store) => call(Call::new(guest, store, request, limits), &ending).await,
+                Ok(begun) => call(begun, &ending).await,
             }
         }
     };
@@ -366,23 +440,61 @@ impl Settings {
         self.gate.enter().ok_or(Failure::Busy)
     }
 
-    /// Makes the store of a request.
-    fn store<T: 'static>(
+    /// Prepares the call of a guest: of an instance that has answered other requests, or a new one.
+    fn call<T, B>(
         &self,
         shared: &Shared<T>,
-        engine: &Engine,
-        info: &RequestInfo,
-    ) -> Result<Store<T>, Failure> {
+        place: Place<T>,
+        request: Request<B>,
+        limits: CallLimits,
+        reporter: &Reporter,
+    ) -> Result<Call, Failure>
+    where
+        T: WasiHttpView + 'static,
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let Place { guest, reusing, .. } = place;
         let of_call = |error| Failure::of_call(error, false, false);
-        let mut store = (shared.new_store)(engine, info).map_err(of_call)?;
+        let new_store = |engine: &Engine| {
+            let mut store = (shared.new_store)(engine, &reporter.info).map_err(of_call)?;
+            self.limit(&mut store).map_err(of_call)?;
+            Ok(store)
+        };
+        let (call, is_reused) = match reusing {
+            Some(reusing) if reusing.reuse.is_shared() && guest.answers_several() => {
+                Call::shared(guest, new_store, reusing, request, limits)?
+            }
+            reusing => {
+                let kept = reusing.as_ref().and_then(|own| own.kept.take(&guest));
+                let is_reused = kept.is_some();
+                let instance = match kept {
+                    Some(mut kept) => {
+                        self.limit(&mut kept.store).map_err(of_call)?;
+                        kept
+                    }
+                    None => Instance::new(new_store(guest.engine())?),
+                };
+                let call = Call::new(guest, instance, reusing, request, limits);
+                (call, is_reused)
+            }
+        };
+        if is_reused {
+            shared.counters.reused();
+        }
+        Ok(call)
+    }
+
+    /// Limits the time of a request in its store.
+    fn limit<T: 'static>(&self, store: &mut Store<T>) -> mintage::Result<()> {
         if self.time_slices {
             store.set_epoch_deadline(1);
             store.epoch_deadline_async_yield_and_update(1);
         }
-        if let Some(timeout) = self.timeout {
-            store.set_deadline(timeout).map_err(of_call)?;
+        match self.timeout {
+            Some(timeout) => store.set_deadline(timeout),
+            None => Ok(()),
         }
-        Ok(store)
     }
 }
 

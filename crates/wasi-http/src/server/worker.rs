@@ -70,7 +70,7 @@ impl<T: WasiHttpView + 'static> Worker<T> {
     pub fn new(config: ServerConfig, service: ProxyService<T>, shared: Arc<Shared>) -> Self {
         Worker {
             config,
-            service,
+            service: service.for_thread(),
             shared,
             clock: Arc::new(Clock::new()),
             connections: Arc::default(),
@@ -125,6 +125,7 @@ impl<T: WasiHttpView + 'static> Worker<T> {
     /// Waits until all requests are answered, or the time for that is over.
     async fn finish(&mut self) {
         let start = Instant::now();
+        self.service.end_kept();
         self.config.times.idle = self.config.times.idle.min(LAST_IDLE);
         loop {
             for (_, state) in &*self.connections.lock() {

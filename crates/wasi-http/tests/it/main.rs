@@ -7,6 +7,7 @@ mod common;
 mod endings;
 mod heads;
 mod limits;
+mod middleware;
 mod outgoing;
 mod p3;
 mod sync;

@@ -19,27 +19,45 @@ use tokio::sync::oneshot;
 
 const GUEST: &[u8] = include_bytes!("../guests/p3/service.wasm");
 
-static SERVICE: LazyLock<ServicePre<Host>> = LazyLock::new(|| {
+pub static SERVICE: LazyLock<ServicePre<Host>> = LazyLock::new(|| {
+    let component = Component::new(&ENGINE, GUEST).unwrap();
+    ServicePre::new(linker().instantiate_pre(&component).unwrap()).unwrap()
+});
+
+pub fn linker() -> Linker<Host> {
     let mut linker = Linker::new(&ENGINE);
     // The guest's standard library needs 0.2.
     mintage_wasi::p2::add_to_linker_async(&mut linker).unwrap();
     mintage_wasi::p3::add_to_linker(&mut linker).unwrap();
     mintage_wasi_http::p3::add_to_linker(&mut linker).unwrap();
-    let component = Component::new(&ENGINE, GUEST).unwrap();
-    ServicePre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
-});
+    linker
+}
 
 /// What becomes of a response.
-enum Reader {
+pub enum Reader {
     /// It is read to its end, and was sent with this result.
     Sent(Result<(), Error>),
     /// It is dropped after its first frame.
     Leaves,
 }
 
+/// Has the guest handle a request, as [`handle_by`] does.
+async fn handle<B>(
+    host: Host,
+    request: http::Request<B>,
+    reader: Reader,
+) -> (Result<Answer>, Result<(), Error>, String)
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Error>,
+{
+    handle_by(&SERVICE, host, request, reader).await
+}
+
 /// Has a guest handle a request, to its end. Returns the response, how the guest has received the
 /// request, and what the guest has printed.
-async fn handle<B>(
+pub async fn handle_by<B>(
+    service: &ServicePre<Host>,
     mut host: Host,
     request: http::Request<B>,
     reader: Reader,
@@ -52,7 +70,7 @@ where
     host.wasi = WasiCtx::builder().stderr(stderr.clone()).build();
     let (request, received) = Request::from_http(default_hooks(), request);
     let mut store = Store::new(&ENGINE, host);
-    let service = SERVICE.instantiate_async(&mut store).await.unwrap();
+    let service = service.instantiate_async(&mut store).await.unwrap();
     let running = store.run_concurrent(async |accessor| {
         let response = service.handle(accessor, request).await??;
         let (sent, leaves) = match reader {
@@ -77,7 +95,7 @@ where
     (answer, received.await, printed)
 }
 
-fn sent() -> Reader {
+pub fn sent() -> Reader {
     Reader::Sent(Ok(()))
 }
 

@@ -1,12 +1,18 @@
 //! HTTP/2 without TLS: a client of hyper, and frames by hand.
 
 use crate::client::Client;
-use crate::common::{Serving, serve, serve_with, wait_until};
+use crate::common::{P2, P3, Serving, serve, serve_guest, serve_with, wait_until};
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use mintage_wasi_http::server::ServerConfig;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -20,7 +26,9 @@ fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-type Sender = http2::SendRequest<Full<Bytes>>;
+type Sender = http2::SendRequest<RequestBody>;
+
+type RequestBody = UnsyncBoxBody<Bytes, Infallible>;
 
 async fn connect(serving: &Serving) -> Sender {
     let stream = TcpStream::connect(serving.address).await.unwrap();
@@ -33,65 +41,188 @@ async fn connect(serving: &Serving) -> Sender {
     sender
 }
 
-fn request(target: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+fn request(target: &str, body: impl Into<Bytes>) -> Request<RequestBody> {
     Request::post(format!("http://test{target}"))
-        .body(Full::new(body.into()))
+        .body(Full::new(body.into()).boxed_unsync())
         .unwrap()
+}
+
+/// Servers of guests of both versions.
+fn both() -> [Serving; 2] {
+    [P2, P3].map(|guest| serve_guest(guest, |_| {}, |service| service))
 }
 
 #[test]
 fn requests_of_one_connection_are_answered_at_once() {
-    let serving = serve();
+    for (serving, trailer) in both().into_iter().zip(["x-sum", "x-trailer"]) {
+        block_on(async {
+            let mut sender = connect(&serving).await;
+            let slow: Vec<_> = (0..20)
+                .map(|_| tokio::spawn(sender.send_request(request("/sleep?300", ""))))
+                .collect();
+            let response = sender.send_request(request("/echo", "some text")).await;
+            let response = response.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, "some text");
+            for slow in slow {
+                assert_eq!(slow.await.unwrap().unwrap().status(), StatusCode::OK);
+            }
+            let large = vec![b'x'; 3 << 20];
+            let response = sender.send_request(request("/echo", large.clone())).await;
+            let body = response.unwrap().into_body().collect().await.unwrap();
+            assert!(body.to_bytes() == large);
+            let response = sender.send_request(request("/trailers", "")).await;
+            let body = response.unwrap().into_body().collect().await.unwrap();
+            let trailers = body.trailers().cloned().unwrap();
+            assert!(trailers.contains_key(trailer), "{trailers:?}");
+            let response = sender.send_request(request("/headers", "")).await;
+            let body = response.unwrap().into_body().collect().await.unwrap();
+            let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+            assert!(
+                text.starts_with("Method::Post Some(Scheme::Http) Some(\"test\")"),
+                "{text}"
+            );
+        });
+        serving.wait_until_idle();
+    }
+}
+
+/// A request body whose frames a test sends.
+struct Fed(tokio::sync::mpsc::UnboundedReceiver<Frame<Bytes>>);
+
+impl http_body::Body for Fed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|frame| frame.map(Ok))
+    }
+}
+
+#[test]
+fn streams_of_one_connection_go_both_ways_at_once() {
+    for serving in both() {
+        block_on(async {
+            let mut sender = connect(&serving).await;
+            let mut streams = Vec::new();
+            for _ in 0..8 {
+                let (feed, frames) = tokio::sync::mpsc::unbounded_channel();
+                let request = Request::post("http://test/echo").body(Fed(frames).boxed_unsync());
+                let response = sender.send_request(request.unwrap());
+                streams.push((feed, tokio::spawn(response)));
+            }
+            let mut open = Vec::new();
+            for (feed, response) in streams {
+                feed.send(Frame::data("first".into())).unwrap();
+                // The head is there before the request has ended.
+                let mut body = response.await.unwrap().unwrap().into_body();
+                let frame = body.frame().await.unwrap().unwrap();
+                assert_eq!(frame.into_data().unwrap(), "first");
+                open.push((feed, body));
+            }
+            for round in 0..20 {
+                for (stream, (feed, body)) in open.iter_mut().enumerate() {
+                    let text = format!("{stream}: {round}");
+                    feed.send(Frame::data(text.clone().into())).unwrap();
+                    let frame = body.frame().await.unwrap().unwrap();
+                    assert_eq!(frame.into_data().unwrap(), text);
+                }
+            }
+            for (feed, body) in open {
+                drop(feed);
+                assert_eq!(body.collect().await.unwrap().to_bytes(), "");
+            }
+        });
+        serving.wait_until_idle();
+    }
+}
+
+#[test]
+fn trailers_of_requests_reach_the_guest() {
+    let [_, serving] = both();
+    block_on(async {
+        let mut sender = connect(&serving).await;
+        for (target, expected) in [
+            ("/read-trailers", "5 bytes\nx-trailer: yes\n"),
+            ("/read-some", "5 bytes, Ok(true)\n"),
+        ] {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-trailer", "yes".parse().unwrap());
+            let body = Full::new(Bytes::from("hello")).with_trailers(async { Some(Ok(trailers)) });
+            let request = Request::post(format!("http://test{target}")).body(body.boxed_unsync());
+            let response = sender.send_request(request.unwrap()).await.unwrap();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, expected);
+        }
+        // Passed on unread, with its trailers.
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-trailer", "passed".parse().unwrap());
+        let body = Full::new(Bytes::from("hello")).with_trailers(async { Some(Ok(trailers)) });
+        let request = Request::post("http://test/pass").body(body.boxed_unsync());
+        let response = sender.send_request(request.unwrap()).await.unwrap();
+        let body = response.into_body().collect().await.unwrap();
+        assert_eq!(body.trailers().unwrap()["x-trailer"], "passed");
+        assert_eq!(body.to_bytes(), "hello");
+    });
+    serving.wait_until_idle();
+}
+
+#[test]
+fn streams_share_an_instance_if_the_host_chooses_so() {
+    let shared = |service: mintage_wasi_http::server::ProxyService<_>| {
+        let service = service.max_instance_reuse_count(1000);
+        service.max_instance_concurrent_reuse_count(100)
+    };
+    let serving = serve_guest(P3, |_| {}, shared);
     block_on(async {
         let mut sender = connect(&serving).await;
         let slow: Vec<_> = (0..20)
             .map(|_| tokio::spawn(sender.send_request(request("/sleep?300", ""))))
             .collect();
-        let response = sender.send_request(request("/echo", "some text")).await;
-        let response = response.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(body, "some text");
+        let large = vec![b'x'; 3 << 20];
+        for target in ["/echo", "/pass"] {
+            let response = sender.send_request(request(target, large.clone())).await;
+            let body = response.unwrap().into_body().collect().await.unwrap();
+            assert!(body.to_bytes() == large);
+        }
         for slow in slow {
             assert_eq!(slow.await.unwrap().unwrap().status(), StatusCode::OK);
         }
-        let large = vec![b'x'; 3 << 20];
-        let response = sender.send_request(request("/echo", large.clone())).await;
-        let body = response.unwrap().into_body().collect().await.unwrap();
-        assert!(body.to_bytes() == large);
-        let response = sender.send_request(request("/trailers", "")).await;
-        let body = response.unwrap().into_body().collect().await.unwrap();
-        let trailers = body.trailers().cloned().unwrap();
-        assert_eq!(trailers["x-sum"], "10");
-        let response = sender.send_request(request("/headers", "")).await;
-        let body = response.unwrap().into_body().collect().await.unwrap();
-        let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
-        assert!(
-            text.starts_with("Method::Post Some(Scheme::Http) Some(\"test\")"),
-            "{text}"
-        );
+        assert_eq!(serving.engine.metrics().instances_created, 1);
+        // A stream that is reset is a client that has gone away.
+        let abandoned = sender.send_request(request("/never", ""));
+        let abandoned = tokio::time::timeout(Duration::from_millis(100), abandoned);
+        assert!(abandoned.await.is_err());
+        let response = sender.send_request(request("/next", "")).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "1\n");
     });
     serving.wait_until_idle();
 }
 
 #[test]
 fn a_trap_and_an_abandoned_request_hit_no_other() {
-    let serving = serve();
-    block_on(async {
-        let mut sender = connect(&serving).await;
-        let slow = tokio::spawn(sender.send_request(request("/sleep?300", "")));
-        let response = sender.send_request(request("/trap-before", "")).await;
-        let status = response.unwrap().status();
-        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-        let response = sender.send_request(request("/trap-in", "")).await.unwrap();
-        assert!(response.into_body().collect().await.is_err());
-        let abandoned = sender.send_request(request("/never", ""));
-        let abandoned = tokio::time::timeout(Duration::from_millis(100), abandoned);
-        assert!(abandoned.await.is_err());
-        let response = slow.await.unwrap().unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-    });
-    serving.wait_until_idle();
+    for serving in both() {
+        block_on(async {
+            let mut sender = connect(&serving).await;
+            let slow = tokio::spawn(sender.send_request(request("/sleep?300", "")));
+            let response = sender.send_request(request("/trap-before", "")).await;
+            let status = response.unwrap().status();
+            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+            let response = sender.send_request(request("/trap-in", "")).await.unwrap();
+            assert!(response.into_body().collect().await.is_err());
+            let abandoned = sender.send_request(request("/never", ""));
+            let abandoned = tokio::time::timeout(Duration::from_millis(100), abandoned);
+            assert!(abandoned.await.is_err());
+            let response = slow.await.unwrap().unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+        });
+        serving.wait_until_idle();
+    }
 }
 
 #[test]
@@ -125,23 +256,26 @@ fn connections_without_requests_are_closed() {
 #[test]
 fn a_response_that_its_client_does_not_take_is_reset() {
     let short = Duration::from_millis(200);
-    let serving = serve_with(|config| _ = config.write_timeout(short), |service| service);
-    block_on(async {
-        let mut sender = connect(&serving).await;
-        let response = sender.send_request(request("/endless", "")).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        // The guest ends, while the connection and its other streams go on.
-        wait_until("it is reset", || serving.service.under_way() == 0);
-        let other = sender.send_request(request("/hello", "")).await.unwrap();
-        assert_eq!(other.status(), StatusCode::OK);
-        assert!(response.into_body().collect().await.is_err());
-        // One that takes its time, but goes on, is not reset, and neither is a slow guest.
-        let slow = sender.send_request(request("/drip?30", "")).await.unwrap();
-        let slow = slow.into_body().collect().await.unwrap();
-        assert_eq!(slow.to_bytes().len(), 150);
-    });
-    assert!(!serving.answer("http://test/endless").2);
-    serving.wait_until_idle();
+    for guest in [P2, P3] {
+        let set = |config: &mut ServerConfig| _ = config.write_timeout(short);
+        let serving = serve_guest(guest, set, |service| service);
+        block_on(async {
+            let mut sender = connect(&serving).await;
+            let response = sender.send_request(request("/endless", "")).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            // The guest ends, while the connection and its other streams go on.
+            wait_until("it is reset", || serving.service.under_way() == 0);
+            let other = sender.send_request(request("/hello", "")).await.unwrap();
+            assert_eq!(other.status(), StatusCode::OK);
+            assert!(response.into_body().collect().await.is_err());
+            // One that takes its time, but goes on, is not reset, and neither is a slow guest.
+            let slow = sender.send_request(request("/drip?30", "")).await.unwrap();
+            let slow = slow.into_body().collect().await.unwrap();
+            assert_eq!(slow.to_bytes().len(), 150);
+        });
+        assert!(!serving.answer("http://test/endless").2);
+        serving.wait_until_idle();
+    }
 }
 
 /// Returns a frame.

@@ -10,3 +10,4 @@ mod endings;
 mod http2;
 mod limits;
 mod p3;
+mod reuse;

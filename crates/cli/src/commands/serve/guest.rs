@@ -10,7 +10,7 @@ use http::header::HOST;
 use mintage::component::types::ComponentItem;
 use mintage::error::{Context, Error, Result, bail, ensure};
 use mintage::{Component, Config, Engine, LinkError, Linker, PoolConfig, Store};
-use mintage_wasi_http::server::{ProxyPre, warm_up};
+use mintage_wasi_http::server::{MAX_KEPT_INSTANCES, ProxyPre, warm_up};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub(super) struct Loader {
     /// The time-out of requests.
     pub timeout: Option<Duration>,
     pub max_requests: usize,
+    /// Set if instances are kept for further requests.
+    pub keeps_instances: bool,
     pub template: Arc<Template>,
 }
 
@@ -52,7 +54,11 @@ impl Loader {
         self.limits.apply(&mut config);
         let keys = self.settings.wasm_keys();
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX - SPARE);
-        let instances = count(self.max_requests) + SPARE;
+        let kept = match self.keeps_instances {
+            true => MAX_KEPT_INSTANCES,
+            false => 0,
+        };
+        let instances = count(self.max_requests.saturating_add(kept)) + SPARE;
         let mut pool: PoolConfig = self.limits.pool();
         pool.total_component_instances(instances)
             .total_stacks(instances)
@@ -195,13 +201,16 @@ fn explain_imports(error: Error, app: &Path) -> Error {
     let Some(link) = error.downcast_ref::<LinkError>() else {
         return error.context(format!("cannot link `{app}`"));
     };
-    let is_of_wasi = link
-        .imports()
-        .iter()
-        .all(|import| import.name().starts_with("wasi:"));
-    let advice = match is_of_wasi {
-        true => "they are not in the part of WASI that this command has",
-        false => "`--plug FILE` gives the component that implements an import",
+    let all = |start: &str| {
+        let mut names = link.imports().iter().map(|import| import.name());
+        names.all(|name| name.starts_with(start))
+    };
+    let advice = if all(HANDLERS[0]) {
+        "it is a middleware, and `--plug FILE` gives the component that it passes requests to"
+    } else if all("wasi:") {
+        "they are not in the part of WASI that this command has"
+    } else {
+        "`--plug FILE` gives the component that implements an import"
     };
     error.context(format!(
         "cannot link `{app}`: nothing provides some of its imports; {advice}"

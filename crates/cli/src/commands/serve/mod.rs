@@ -1,4 +1,5 @@
-//! `mintage serve`: answers HTTP requests by a component, each by an instance of its own.
+//! `mintage serve`: answers HTTP requests by a component, each by an instance of its own unless
+//! the user chooses that instances answer several.
 //!
 //! | file | contents |
 //! |---|---|
@@ -34,7 +35,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Answer HTTP requests by a component, each by an instance of its own
+/// Answer HTTP requests by a component, by default each by an instance of its own
 ///
 /// The component exports `wasi:http/handler` of WASI 0.3 (the world `wasi:http/service`), or
 /// `wasi:http/incoming-handler` of 0.2 (the world `wasi:http/proxy`). The server speaks HTTP/1.1,
@@ -94,6 +95,9 @@ pub(crate) struct Args {
     #[command(flatten, next_help_heading = "Limits of requests")]
     requests: RequestLimits,
 
+    #[command(flatten, next_help_heading = "Reuse of instances")]
+    reuse: Reuse,
+
     #[command(flatten, next_help_heading = "Limits of instances")]
     limits: Limits,
 
@@ -146,12 +150,44 @@ struct RequestLimits {
     shutdown_timeout: Duration,
 }
 
+/// How often instances answer requests. The names are those of Wasmtime's `serve`.
+#[derive(clap::Args)]
+struct Reuse {
+    /// Most requests of one instance, which keeps its memory from one to the next
+    ///
+    /// An instance that traps, times out or loses its client is not used again. Limits of memory
+    /// and fuel hold for all requests of an instance together, and lines that it prints have the
+    /// number of its first request.
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count)]
+    max_instance_reuse_count: usize,
+
+    /// Most requests that one instance answers at a time, if it is used again
+    ///
+    /// An instance of WASI 0.2 always answers one at a time. If a request traps or times out, the
+    /// others of its instance are answered by 500.
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count)]
+    max_instance_concurrent_reuse_count: usize,
+
+    /// End an instance that has no request for this time
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "1s")]
+    idle_instance_timeout: Duration,
+}
+
 /// The most bytes of memory that an instance may have, unless the user says otherwise. With as many
 /// requests as there may be, it is more than most machines have; most guests take far less.
 const DEFAULT_MAX_MEMORY: u64 = 256 << 20;
 
 /// The longest that a guest may take for a request, unless the user says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Parses a number of requests.
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("expected a number of requests".into()),
+    }
+}
 
 /// Parses the path of a request.
 fn path(text: &str) -> Result<String, String> {
@@ -188,6 +224,7 @@ impl Args {
             warm_up: self.warm_up,
             timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             max_requests: self.requests.max_concurrent_requests,
+            keeps_instances: self.reuse.max_instance_reuse_count > 1,
             template: template.clone(),
         };
         let files = watch::files(&loader);
@@ -199,6 +236,9 @@ impl Args {
         .time_slices(true)
         .max_concurrent_requests(self.requests.max_concurrent_requests)
         .max_request_body(self.requests.max_request_body)
+        .max_instance_reuse_count(self.reuse.max_instance_reuse_count)
+        .max_instance_concurrent_reuse_count(self.reuse.max_instance_concurrent_reuse_count)
+        .idle_instance_timeout(self.reuse.idle_instance_timeout)
         .observer(log.clone());
         let running = server
             .start(service.clone())

@@ -17,6 +17,8 @@ pub use crate::queue::StreamContext;
 pub struct HostOutgoingBody {
     queue: Queue,
     has_stream: bool,
+    /// Counts the body until the guest has ended it.
+    _open: Option<Slot>,
 }
 
 impl HostOutgoingBody {
@@ -28,7 +30,7 @@ impl HostOutgoingBody {
         buffer_chunks: usize,
         chunk_size: usize,
     ) -> (Self, HyperOutgoingBody) {
-        Self::new_counted(context, size, buffer_chunks, chunk_size, None)
+        Self::new_counted(context, size, buffer_chunks, chunk_size, None, None)
     }
 
     pub(crate) fn new_counted(
@@ -37,6 +39,7 @@ impl HostOutgoingBody {
         buffer_chunks: usize,
         chunk_size: usize,
         slot: Option<Slot>,
+        open: Option<Slot>,
     ) -> (Self, HyperOutgoingBody) {
         let (queue, body) = Queue::new(QueueParts {
             context,
@@ -48,6 +51,7 @@ impl HostOutgoingBody {
         let outgoing = HostOutgoingBody {
             queue,
             has_stream: false,
+            _open: open,
         };
         (outgoing, body)
     }

@@ -72,7 +72,7 @@ pub(super) struct BodyParts<F> {
 }
 
 /// Is ready when a body does not need its store any more. The value is always an error.
-pub(super) type Released = oneshot::Receiver<Infallible>;
+pub(crate) type Released = oneshot::Receiver<Infallible>;
 
 impl Body {
     /// Creates a body of the host. The future says how it was received.
@@ -227,12 +227,14 @@ impl Body {
         };
         let outcome = parts.outcome;
         // If no one waits for it, no one wants to know.
-        let _ = self.outcome.send(Box::pin(async {
-            match receiver.await {
-                Ok(Err(error)) => Err(error),
-                _ => outcome.await,
-            }
-        }));
+        if !self.outcome.is_closed() {
+            let _ = self.outcome.send(Box::pin(async {
+                match receiver.await {
+                    Ok(Err(error)) => Err(error),
+                    _ => outcome.await,
+                }
+            }));
+        }
         Ok((body, released))
     }
 }
