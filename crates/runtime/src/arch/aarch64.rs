@@ -1,9 +1,10 @@
 //! 64-bit ARM: entry into machine code, the stubs that leave it, frames, the registers at a fault,
 //! and the caches of instructions.
 //!
-//! Jumps through registers land on `hint #36`, a landing pad for jumps (`bti j`), or are made by
-//! `ret`, which needs none. So the stubs work if their own pages or those of machine code enforce
-//! landing pads. Processors that know no landing pads execute the hint as `nop`.
+//! Calls through registers land on `hint #34`, a landing pad for calls (`bti c`). Jumps through
+//! registers land on `hint #36`, one for jumps (`bti j`), or are made by `ret`, which needs none. So
+//! the stubs work if their own pages or those of machine code enforce landing pads. Processors
+//! without landing pads execute the hints as `nop`.
 
 use super::{RaiseHook, ResumePoint, SuspendHook, SwitchPoint, ThrowHook};
 use std::arch::{asm, is_aarch64_feature_detected, naked_asm};
@@ -199,6 +200,7 @@ pub unsafe extern "C" fn suspendable<H: SuspendHook>(
     c: u64,
 ) -> u64 {
     naked_asm!(
+        "hint #34",
         "stp x29, x30, [sp, #-16]!",
         "mov x29, sp",
         "bl {on_call}",
@@ -248,6 +250,7 @@ pub unsafe extern "C" fn suspendable<H: SuspendHook>(
 #[unsafe(naked)]
 pub unsafe extern "C" fn raise<H: RaiseHook>(ctx: *mut u8, code: u32) -> ! {
     naked_asm!(
+        "hint #34",
         "mov x2, x30",
         "mov x3, x29",
         "stp x29, x30, [sp, #-16]!",
@@ -269,6 +272,7 @@ pub unsafe extern "C" fn raise<H: RaiseHook>(ctx: *mut u8, code: u32) -> ! {
 #[unsafe(naked)]
 pub unsafe extern "C" fn throw<H: ThrowHook>(ctx: *mut u8, domain: u32, exception: u64) -> ! {
     naked_asm!(
+        "hint #34",
         "mov x3, x30",
         "mov x4, x29",
         "stp x29, x30, [sp, #-16]!",
