@@ -2,8 +2,8 @@
 //! and the caches of instructions.
 //!
 //! Calls through registers land on `hint #34`, a landing pad for calls (`bti c`). Jumps through
-//! registers land on `hint #36`, one for jumps (`bti j`), or are made by `ret`, which needs none. So
-//! the stubs work if their own pages or those of machine code enforce landing pads. Processors
+//! registers land on `hint #36`, one for jumps (`bti j`), or are made by `ret`, which needs none.
+//! So the stubs work if their own pages or those of machine code enforce landing pads. Processors
 //! without landing pads execute the hints as `nop`.
 
 use super::{RaiseHook, ResumePoint, SuspendHook, SwitchPoint, ThrowHook};
