@@ -5,9 +5,11 @@ use crate::allow::{Destinations, ParseDestinationError};
 use crate::client::Client;
 use crate::counts::{Counts, Limits};
 use crate::hooks::WasiHttpHooks;
+use crate::p3::Released;
 use http::Uri;
 use mintage::{HasData, ResourceTable};
 use std::sync::Arc;
+use tokio::sync::oneshot::error::TryRecvError;
 
 /// Names [`WasiHttpCtxView`] as what implements `wasi:http`, in the functions `add_to_linker` of
 /// [bindings](crate::p2::bindings).
@@ -94,6 +96,8 @@ pub struct WasiHttpCtx {
     config: Option<Arc<Config>>,
     /// What the guest has. It is there once it is needed.
     counts: Option<Arc<Counts>>,
+    /// Bodies of outgoing requests of 0.3 that may still need the store.
+    sending: Vec<Released>,
 }
 
 /// What a host sets.
@@ -120,7 +124,7 @@ impl Clone for WasiHttpCtx {
     fn clone(&self) -> Self {
         WasiHttpCtx {
             config: self.config.clone(),
-            counts: None,
+            ..Self::new()
         }
     }
 }
@@ -137,6 +141,7 @@ impl WasiHttpCtx {
         WasiHttpCtx {
             config: None,
             counts: None,
+            sending: Vec::new(),
         }
     }
 
@@ -159,6 +164,20 @@ impl WasiHttpCtx {
     pub(crate) fn counts(&mut self) -> &Arc<Counts> {
         let limits = self.config().limits;
         self.counts.get_or_insert_with(|| Counts::new(limits))
+    }
+
+    /// Notes the body of an outgoing request. There are as many as there may be requests, since a
+    /// guest passes bodies on that belong to some.
+    pub(crate) fn note_sending(&mut self, body: Released) {
+        self.sending
+            .retain_mut(|body| matches!(body.try_recv(), Err(TryRecvError::Empty)));
+        self.sending.push(body);
+    }
+
+    /// Takes the bodies of outgoing requests that may still need the store.
+    #[cfg(feature = "server")]
+    pub(crate) fn take_sending(&mut self) -> Vec<Released> {
+        std::mem::take(&mut self.sending)
     }
 
     /// Returns whether the guest has bodies of 0.2 that it has not ended.

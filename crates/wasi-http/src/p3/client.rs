@@ -97,7 +97,8 @@ fn begin<T: 'static>(
     let slot = slot.ok_or(ErrorCode::ConnectionLimitReached)?;
     let (tell, told) = oneshot::channel();
     let sent = async { told.await.unwrap_or(Ok(())) };
-    let (request, options) = request.into_http_with_getter(&mut access, sent, getter)?;
+    let (request, options, released) = request.into_hyper(&mut access, sent, getter)?;
+    access.get().ctx.note_sending(released);
     let (received, outcome) = oneshot::channel::<Received>();
     let processed = Box::new(async {
         match outcome.await {

@@ -154,10 +154,26 @@ impl Request {
     /// As there.
     pub fn into_http_with_getter<T: 'static>(
         self,
-        mut store: impl AsContextMut<Data = T>,
+        store: impl AsContextMut<Data = T>,
         sent: impl Future<Output = crate::Result<()>> + Send + 'static,
         getter: Getter<T>,
     ) -> HttpResult<(http::Request<WasiBody>, Option<Arc<RequestOptions>>)> {
+        let (request, options, _) = self.into_hyper(store, sent, getter)?;
+        Ok((request, options))
+    }
+
+    /// Does the same as [`into_http`](Self::into_http), and returns what is ready when the body
+    /// does not need the store any more.
+    pub(super) fn into_hyper<T: 'static>(
+        self,
+        mut store: impl AsContextMut<Data = T>,
+        sent: impl Future<Output = crate::Result<()>> + Send + 'static,
+        getter: Getter<T>,
+    ) -> HttpResult<(
+        http::Request<WasiBody>,
+        Option<Arc<RequestOptions>>,
+        Released,
+    )> {
         let head = RequestHead {
             method: self.method,
             scheme: self.scheme,
@@ -183,8 +199,8 @@ impl Request {
             outcome: sent,
         };
         let body = body.into_hyper(store, parts, getter);
-        let (body, _) = body.map_err(HttpError::trap)?;
-        Ok((request.map(|_| body), self.options))
+        let (body, released) = body.map_err(HttpError::trap)?;
+        Ok((request.map(|_| body), self.options, released))
     }
 }
 

@@ -149,9 +149,15 @@ impl<T: WasiHttpView + 'static> Instance<T> {
                     let response = service.handle(accessor, request).await?;
                     let released = send(accessor, response, sender)?;
                     poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-                    // The value is always an error: what it waits for is that the other side is
+                    // The values are always errors: what it waits for is that the other side is
                     // dropped.
                     let _ = released.await;
+                    // A guest may have passed on what its client still sends.
+                    let sending =
+                        accessor.with(|mut access| access.data_mut().http().ctx.take_sending());
+                    for body in sending {
+                        let _ = body.await;
+                    }
                     mintage::error::Ok(())
                 });
                 Ok(running.await.flatten()?)

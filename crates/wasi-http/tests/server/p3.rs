@@ -6,6 +6,7 @@ use http::Request;
 use http::header::HOST;
 use mintage_wasi::p2::pipe::MemoryOutputPipe;
 use mintage_wasi_http::server::{ProxyPre, warm_up};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
@@ -505,6 +506,45 @@ fn a_guest_forwards_requests_as_they_are() {
     );
     is_well(&serving);
     upstream.wait_until_idle();
+}
+
+#[test]
+fn a_body_that_is_passed_on_is_sent_to_its_end_after_the_response() {
+    let serving = serve();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let upstream = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let (mut received, mut block) = (Vec::new(), [0; 1024]);
+        let mut answered = false;
+        while !received.ends_with(b"0\r\n\r\n") {
+            match stream.read(&mut block).unwrap() {
+                0 => break,
+                count => received.extend_from_slice(&block[..count]),
+            }
+            if !answered {
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                    .unwrap();
+                answered = true;
+            }
+        }
+        String::from_utf8(received).unwrap()
+    });
+    let mut client = serving.client();
+    client.send(format!(
+        "POST /forward HTTP/1.1\r\nhost: test\r\nx-url: {}\r\n\
+         transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        url(address, "/")
+    ));
+    assert_eq!(client.response().unwrap().text(), "ok");
+    client.send("3\r\ndef\r\n0\r\n\r\n");
+    let received = upstream.join().unwrap();
+    assert!(received.ends_with("\r\ndef\r\n0\r\n\r\n"), "{received}");
+    is_well(&serving);
 }
 
 #[test]
