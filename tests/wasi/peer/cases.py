@@ -175,8 +175,8 @@ CASES = {
     "p3_cli": [replace(LIBRARY, options=["--argv0=p3_cli.component"])],
     "p3_cli_deny_listen": [Case(options=["-Stcp"])],
     "p3_cli_hello_stdout": [Case(stdout=b"hello, world\n")],
-    # The program ends when it has returned.
-    "p3_cli_hello_stdout_post_return": [Case(stdout=b"hello, world\n")],
+    "p3_cli_hello_stdout_post_return": [
+        Case(stdout=b"hello, world\nhello again, after return\n")],
     "p3_cli_many_stream": [Case(options=["-Smax-resources=100"])],
     "p3_cli_many_tasks": [Case(code=None)],
     "p3_cli_much_stdout": MUCH,

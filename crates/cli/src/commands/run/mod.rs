@@ -31,6 +31,7 @@ use mintage_wasi::p1::WasiP1Ctx;
 use mintage_wasi::{I32Exit, WasiCtxView, WasiView};
 use mintage_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
 use std::ffi::OsString;
+use std::future::poll_fn;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process;
@@ -367,9 +368,15 @@ async fn run_async(store: &mut Store<Host>, instance: &Instance, target: &Target
     match target {
         Target::RunAsync(run) => {
             let run = program(store, instance, run, "0.3")?;
-            let called = store.run_concurrent(async |host| run.call_concurrent(host, ()).await);
-            let (result,) = called.await??;
-            Ok(result.is_err().into())
+            let called = store.run_concurrent(async |host| {
+                let (result,) = run.call_concurrent(host, ()).await?;
+                // A program that succeeds may finish what it has begun, such as its output.
+                if result.is_ok() {
+                    poll_fn(|cx| host.poll_no_interesting_tasks(cx)).await;
+                }
+                mintage::error::Ok(result)
+            });
+            Ok(called.await??.is_err().into())
         }
         Target::Run(run) => {
             let run = program(store, instance, run, "0.2")?;
