@@ -166,8 +166,8 @@ impl WasiHttpCtx {
         self.counts.get_or_insert_with(|| Counts::new(limits))
     }
 
-    /// Notes the body of an outgoing request. There are as many as there may be requests, since a
-    /// guest passes bodies on that belong to some.
+    /// Notes the body of an outgoing request. The limits of requests and of bodies limit their
+    /// number.
     pub(crate) fn note_sending(&mut self, body: Released) {
         self.sending
             .retain_mut(|body| matches!(body.try_recv(), Err(TryRecvError::Empty)));

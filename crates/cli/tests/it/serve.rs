@@ -485,7 +485,7 @@ fn components_that_cannot_serve_are_explained() {
         (import "wasi:http/handler@0.3.2" (instance $next (export "handle" (func))))
         (export "wasi:http/handler@0.3.2" (instance $next)))"#;
     sandbox.write("middleware.wat", middleware);
-    let message = "it is a middleware, and `--plug FILE` gives the component";
+    let message = "it is a middleware; add the component that handles its requests";
     sandbox.fail(&serve("middleware.wat"), 1, &[message]);
     sandbox.write("empty.wat", "(component)");
     sandbox.fail(&serve("empty.wat"), 1, &["it exports nothing"]);

@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use tokio::sync::oneshot;
 
 /// Defines the import `wasi:http/handler` of components of the world `wasi:http/middleware`, beside
-/// [`add_to_linker`](super::add_to_linker). The hooks handle what a guest passes on:
+/// [`add_to_linker`](super::add_to_linker). The hooks handle the requests:
 /// [`WasiHttpHooks::handle_request`](crate::WasiHttpHooks::handle_request).
 ///
 /// A host that always has the same component after the middleware need not do this: both can be

@@ -162,8 +162,8 @@ impl Request {
         Ok((request, options))
     }
 
-    /// Does the same as [`into_http`](Self::into_http), and returns what is ready when the body
-    /// does not need the store any more.
+    /// Does the same as [`into_http`](Self::into_http). Returns a future as well, which is ready
+    /// when the body does not need the store any more.
     pub(super) fn into_hyper<T: 'static>(
         self,
         mut store: impl AsContextMut<Data = T>,
@@ -278,8 +278,8 @@ impl Response {
         Ok(response)
     }
 
-    /// Does the same as [`into_http`](Self::into_http), and returns what is ready when the body
-    /// does not need the store any more.
+    /// Does the same as [`into_http`](Self::into_http). Returns a future as well, which is ready
+    /// when the body does not need the store any more.
     pub(crate) fn into_hyper<T: 'static>(
         self,
         store: impl AsContextMut<Data = T>,

@@ -94,9 +94,7 @@ impl Call {
             max_request_body,
             permit,
         } = limits;
-        let body = Arc::<RequestBodyState>::default();
-        let state = body.clone();
-        let request = request.map(|body| RequestBody::new(body, max_request_body, state));
+        let (request, body) = limited(request, max_request_body);
         let (sender, receiver) = oneshot::channel();
         let future = Box::pin(async move {
             let result = instance.answer(&guest, request, sender).await;
@@ -126,7 +124,7 @@ impl Call {
     ///
     /// # Errors
     ///
-    /// If there is no store.
+    /// If `new_store` fails.
     pub fn shared<T, B>(
         guest: Arc<ProxyPre<T>>,
         new_store: impl FnOnce(&Engine) -> Result<Store<T>, Failure>,
@@ -145,9 +143,7 @@ impl Call {
             max_request_body,
             permit,
         } = limits;
-        let body = Arc::<RequestBodyState>::default();
-        let state = body.clone();
-        let request = request.map(|body| RequestBody::new(body, max_request_body, state));
+        let (request, body) = limited(request, max_request_body);
         let (sender, receiver) = oneshot::channel();
         let job = Job {
             request: Box::new(move |view: WasiHttpCtxView<'_>| request_of_p3(view, request)),
@@ -230,6 +226,16 @@ impl Call {
         };
         (head.map(Head::Finished), None)
     }
+}
+
+/// Limits the body of a request. Returns its state as well, which the body shares.
+fn limited<B: Body>(
+    request: Request<B>,
+    max_request_body: u64,
+) -> (Request<RequestBody<B>>, Arc<RequestBodyState>) {
+    let state = Arc::<RequestBodyState>::default();
+    let request = request.map(|body| RequestBody::new(body, max_request_body, state.clone()));
+    (request, state)
 }
 
 /// Makes a guest that exits one that has returned, whatever its exit code.

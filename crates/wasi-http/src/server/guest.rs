@@ -188,8 +188,8 @@ where
     Ok(request)
 }
 
-/// Sends the head of a response. What is returned is ready when its body does not need the store
-/// any more.
+/// Sends the head of a response. Returns a future that is ready when the response's body does not
+/// need the store any more.
 pub(super) fn send<T: WasiHttpView + 'static>(
     accessor: &Accessor<T>,
     response: Result<Response, crate::p3::bindings::http::types::ErrorCode>,

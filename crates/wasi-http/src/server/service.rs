@@ -179,9 +179,9 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
         self
     }
 
-    /// Sets how many requests an instance answers before it ends; by default 1. What the guest
-    /// keeps in its memory is there for the next request, so the guest has to be one whose requests
-    /// may know of each other. 0 counts as 1.
+    /// Sets how many requests an instance answers before it ends; by default 1. The next
+    /// request finds the guest's memory as the one before has left it, so requests must be allowed
+    /// to share state. 0 counts as 1.
     ///
     /// An instance that failed, timed out, or lost its client is not used again. The store of an
     /// instance is that of its first request, and limits such as memory and fuel hold for all
@@ -198,8 +198,8 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
     /// Sets how many requests an instance of 0.3 answers at a time, if it is used again at all; by
     /// default 1. 0 counts as 1. An instance of 0.2 always answers one at a time.
     ///
-    /// If one of the requests fails or times out, the others fail with the status 500. What a guest
-    /// does after its response has ended has time until the last request of its instance times out.
+    /// If one of the requests fails or times out, the others fail with the status 500. A guest
+    /// may work on after its response has ended until the last request of its instance times out.
     pub fn max_instance_concurrent_reuse_count(mut self, requests: usize) -> Self {
         self.settings_mut().reuse.at_once = requests.max(1);
         self
@@ -337,7 +337,7 @@ impl<T: WasiHttpView + 'static> ProxyService<T> {
     }
 }
 
-/// What a request is answered by.
+/// The guest that answers a request.
 struct Place<T: 'static> {
     guest: Arc<ProxyPre<T>>,
     /// None if each request has an instance of its own.

@@ -63,13 +63,13 @@ struct State {
     has_failed: bool,
     /// Since when there has been nothing to do.
     idle: Option<(Instant, Option<IdleSlot>)>,
-    /// What the last request that has ended counted as. The guest may go on after it.
+    /// The permit of the last request that has ended. It is kept while the guest goes on.
     last: Option<Permit>,
     /// The instance's task.
     task: Option<Waker>,
 }
 
-/// What a request begins with.
+/// A request that has not begun.
 struct Begin {
     request: MakeRequest,
     sender: oneshot::Sender<Sent>,

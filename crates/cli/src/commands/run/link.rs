@@ -90,7 +90,7 @@ pub(super) fn explain(error: Error, app: &Path, is_module: bool) -> Error {
             "a core module has only WASI preview 1 here; other functions are for a host to define"
                 .to_string()
         } else {
-            "`--plug FILE` gives the component that implements an import".to_string()
+            "add a component that implements an import with `--plug FILE`".to_string()
         });
     }
     let advice: Vec<String> = advice.into_iter().collect();

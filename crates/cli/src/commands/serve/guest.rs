@@ -206,11 +206,11 @@ fn explain_imports(error: Error, app: &Path) -> Error {
         names.all(|name| name.starts_with(start))
     };
     let advice = if all(HANDLERS[0]) {
-        "it is a middleware, and `--plug FILE` gives the component that it passes requests to"
+        "it is a middleware; add the component that handles its requests with `--plug FILE`"
     } else if all("wasi:") {
         "they are not in the part of WASI that this command has"
     } else {
-        "`--plug FILE` gives the component that implements an import"
+        "add a component that implements an import with `--plug FILE`"
     };
     error.context(format!(
         "cannot link `{app}`: nothing provides some of its imports; {advice}"
