@@ -91,7 +91,6 @@ pub use options::MaybeMutable;
 
 pub use error::{HeaderError, HeaderResult, HttpError, HttpResult, RequestOptionsError};
 
-#[cfg(feature = "server")]
 pub(crate) use body::Released;
 pub(crate) use error::of_p2;
 
