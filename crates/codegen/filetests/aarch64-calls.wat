@@ -4,6 +4,7 @@
 ;;! asm core[0]:f3
 ;;! asm core[0]:f4
 ;;! asm core[0]:f5
+;;! asm core[0]:f6
 ;;! compile
 ;; Direct, indirect and tail calls, references to functions, and a function with many branches. Each
 ;; function starts with a landing pad.
@@ -25,7 +26,10 @@
     (func (export "table") (type $f)
       (block $a (block $b (block $c (br_table $a $b $c (local.get 0)))
         (return (i32.const 3))) (return (i32.const 2)))
-      (unreachable)))
+      (unreachable))
+    ;; The one target is the default.
+    (func (export "default") (param i32)
+      (block $a (br_table $a (local.get 0)))))
   (core instance (instantiate $m)))
 ;; == asm core[0]:f1
 ;;   bti c

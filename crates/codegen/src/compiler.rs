@@ -156,7 +156,9 @@ impl Compiler {
             FuncKey::Start(id) => canon::adapter::task::start(&input, id, workspace),
             FuncKey::Return(id) => canon::adapter::task::result(&input, id, workspace),
             FuncKey::Copy(id) => canon::adapter::task::copy(&input, id, workspace),
-        }
+        }?;
+        isa::prepare(&*self.isa, &mut workspace.context.func);
+        Ok(())
     }
 
     /// Returns the machine code of the function `key` as text.

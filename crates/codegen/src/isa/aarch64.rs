@@ -1,5 +1,7 @@
 //! 64-bit ARM.
 
+use cranelift_codegen::ir::{BlockCall, Function, JumpTableData};
+
 /// A processor with all features that the code generator knows, which expectations of tests are
 /// made for.
 #[cfg(test)]
@@ -28,6 +30,26 @@ pub(super) fn accept_tail_calls(code: &mut [u8]) {
         && *first == LAND_CALL
     {
         *first = LAND_CALL_OR_JUMP;
+    }
+}
+
+/// Makes the default target of each jump table an entry of the table, too.
+///
+/// The code generator puts landing pads at the targets in the table alone, but jumps to the default
+/// target in the same way.
+pub(super) fn land_at_default_targets(function: &mut Function) {
+    let graph = &mut function.dfg;
+    let lists = &graph.value_lists;
+    for table in graph.jump_tables.values_mut() {
+        let (default, targets) = (table.default_block(), table.as_slice());
+        let default_block = default.block(lists);
+        if targets
+            .iter()
+            .all(|target| target.block(lists) != default_block)
+        {
+            let targets: Vec<BlockCall> = targets.iter().copied().chain([default]).collect();
+            *table = JumpTableData::new(default, &targets);
+        }
     }
 }
 

@@ -17,7 +17,7 @@ mod x64;
 use crate::compiled::RelocationKind;
 use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::binemit::Reloc;
-use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
+use cranelift_codegen::ir::{Function, InstBuilder, Type, Value, types};
 pub(crate) use cranelift_codegen::isa::CallConv;
 use cranelift_codegen::isa::{Builder, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{Configurable, Flags, SettingKind};
@@ -234,6 +234,14 @@ pub(crate) fn relocation_kind(reloc: Reloc) -> Option<RelocationKind> {
         // in the text.
         Reloc::Abs8 => Some(RelocationKind::TextOffset8),
         _ => None,
+    }
+}
+
+/// Changes the CLIF of a function where the code generator would make wrong code of it.
+pub(crate) fn prepare(isa: &dyn TargetIsa, function: &mut Function) {
+    match Arch::of(isa.triple()) {
+        Ok(Arch::X64) | Err(_) => {}
+        Ok(Arch::Aarch64) => aarch64::land_at_default_targets(function),
     }
 }
 

@@ -62,10 +62,15 @@ impl Image {
     /// If it leaves the file or what the layout makes accessible.
     pub(crate) fn of_artifact(artifact: &Arc<Artifact<FileMapping>>) -> Result<Image> {
         let metadata = artifact.metadata();
+        let sizes = Sizes::declared(&metadata.layout);
+        let accessible = accessible(&metadata.layout, &sizes);
+        let mut runs = metadata.image.clone();
+        runs.iter_mut()
+            .for_each(|run| shorten(run, &accessible, metadata.page()));
         let image = Image::new(
             &metadata.layout,
-            Sizes::declared(&metadata.layout),
-            [metadata.image.clone(), metadata.patches.clone()],
+            sizes,
+            [runs, metadata.patches.clone()],
             ImageSource::Artifact(artifact.clone()),
             metadata.interface.initializers.is_empty(),
         )?;
@@ -452,6 +457,19 @@ fn count_mappings(accessible: &[Range<usize>], size: u64) -> usize {
     count + usize::from((end as u64) < size)
 }
 
+/// Ends a run where its accessible part ends, if that is on the last page of `page` bytes: of a
+/// memory that is smaller than a page, less may be accessible where the system's pages are smaller.
+fn shorten(run: &mut ImageRun, accessible: &[Range<usize>], page: u64) {
+    let part = accessible.partition_point(|part| part.end as u64 <= run.slab_offset);
+    let Some(part) = accessible.get(part) else {
+        return;
+    };
+    let most = (part.end as u64).saturating_sub(run.slab_offset);
+    if run.len > most && run.len - most < page {
+        run.len = most;
+    }
+}
+
 /// Returns the slab offsets of an image run.
 pub fn slab_range(run: &ImageRun) -> Range<usize> {
     run.slab_offset as usize..(run.slab_offset + run.len) as usize
@@ -462,6 +480,28 @@ mod tests {
     use super::*;
     use mintage_environ::layout::{MemoryShape, Shape, TableShape};
     use mintage_environ::{DomainId, Tunables};
+
+    /// An artifact for pages of 64 KiB, on a system with pages of 4 KiB.
+    #[test]
+    fn runs_end_with_their_part() {
+        let accessible = [0x1_0000..0x1_1000, 0x3_0000..0x5_2000];
+        let shortened = |slab_offset, len| {
+            let mut run = ImageRun {
+                slab_offset,
+                file_offset: 0,
+                len,
+            };
+            shorten(&mut run, &accessible, 64 << 10);
+            run.len
+        };
+        assert_eq!(shortened(0x1_0000, 0x1_0000), 0x1000);
+        assert_eq!(shortened(0x3_0000, 0x2_0000), 0x2_0000);
+        assert_eq!(shortened(0x4_0000, 0x2_0000), 0x1_2000);
+        // These leave the part in earnest, which is an error.
+        assert_eq!(shortened(0x1_0000, 0x2_0000), 0x2_0000);
+        assert_eq!(shortened(0x6_0000, 0x1_0000), 0x1_0000);
+        assert_eq!(shortened(0x3_0000, u64::MAX), u64::MAX);
+    }
 
     #[test]
     fn adjacent_parts_are_one() {

@@ -179,13 +179,22 @@ const KEEP: usize = 256 << 10;
 fn count_mappings(slab: &Slab) -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let base = slab.base().as_ptr() as usize;
-    let ranges = maps.lines().map(|line| {
-        let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
-        [start, end].map(|address| usize::from_str_radix(address, 16).unwrap())
-    });
-    ranges
-        .filter(|&[start, end]| start < base + slab.image().size() && base < end)
-        .count()
+    let mut count = 0;
+    // The end of the last mapping, with its permissions and what it is of.
+    let mut last = (0, "", "");
+    for line in maps.lines() {
+        let mut columns = line.split_whitespace();
+        let (start, end) = columns.next().unwrap().split_once('-').unwrap();
+        let [start, end] = [start, end].map(|at| usize::from_str_radix(at, 16).unwrap());
+        let [permissions, .., inode] = [(); 4].map(|()| columns.next().unwrap());
+        // An emulator shows parts of a mapping that became accessible one after the other.
+        let goes_on = last == (start, permissions, inode) && inode == "0";
+        if start < base + slab.image().size() && base < end && !goes_on {
+            count += 1;
+        }
+        last = (end, permissions, inode);
+    }
+    count
 }
 
 /// Moves written pages to swap space, if there is any.
