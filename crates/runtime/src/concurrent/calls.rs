@@ -1,7 +1,7 @@
 //! Calls of tasks by guests: `canon lower` of a function whose type is `async`; `task.*` and
 //! `subtask.*`.
 
-use super::run::{self, Ran, TASK_WORDS, resume, take_event, wait};
+use super::run::{self, Ran, resume, take_event, wait};
 use super::{Failed, Poll, Step, finish, with};
 use crate::arch::{MaySuspend, SuspendHook};
 use crate::component::arena::Key;
@@ -58,12 +58,12 @@ unsafe fn call_task(
         false => None,
     };
     let count = caller.words as usize;
-    let mut array = vec![0; TASK_WORDS.max(1 + count)].into_boxed_slice();
-    array[0] = scope.map_or(0, |scope| scope.as_u32().into());
     // SAFETY: the caller's array has a word more than its arguments and results.
     let arguments = unsafe { std::slice::from_raw_parts(words.add(1), count) };
-    array[1..=count].copy_from_slice(arguments);
     let (subtask, thread, entered) = with(data, |state| {
+        let mut array = state.new_words(1 + count);
+        array[0] = scope.map_or(0, |scope| scope.as_u32().into());
+        array[1..=count].copy_from_slice(arguments);
         let subtask = state.add_waitable(
             None,
             WaitableKind::Subtask(Subtask {
@@ -74,7 +74,7 @@ unsafe fn call_task(
                 is_delivered: false,
                 cancellation_requested: false,
                 result: 0,
-                result_is_async: false,
+                async_caller: caller.is_async.then_some(caller.domain),
             }),
         )?;
         let task = Task {
@@ -122,39 +122,24 @@ unsafe fn call_task(
 
 /// Returns what a caller does whose task has begun, or waits to begin.
 pub(super) fn called(data: &InstanceData, subtask: Key, words: usize) -> Result<Step, Failed> {
-    let (state, task) = with(data, |state| {
+    let (state, caller, resolved) = with(data, |state| {
         let subtask = state.subtask(subtask);
-        (subtask.state, subtask.task)
+        (subtask.state, subtask.async_caller, subtask.is_resolved())
     });
-    let resolved = with(data, |state| state.subtask(subtask).is_resolved());
-    let origin = with(data, |state| {
-        task.and_then(|task| state.tasks.get(task))
-            .map(|task| task.origin)
-    });
-    let caller = origin.and_then(|origin| run::info(data, origin)?.caller.as_ref());
-    let is_async = match caller {
-        Some(caller) => caller.is_async,
-        // The task has ended, and so it has a result.
-        None => with(data, |state| state.subtask(subtask).result_is_async),
-    };
-    match (is_async, resolved) {
-        (false, true) => {
-            pass_result(data, subtask, words)?;
+    match (caller, resolved) {
+        (None, true) => {
+            pass_result(data, subtask, words);
             Ok(Step::Done(0))
         }
-        (false, false) => Ok(Step::Wait(
+        (None, false) => Ok(Step::Wait(
             Condition::Resolved(subtask),
             Then::Result { subtask, words },
         )),
-        (true, true) => {
-            let state = state as u32;
-            with(data, |state| state.subtask(subtask).is_delivered = true);
-            run::end_loans(data, subtask);
-            with(data, |state| state.remove_waitable(subtask));
-            Ok(Step::Done(state))
+        (Some(_), true) => {
+            remove_resolved(data, subtask);
+            Ok(Step::Done(state as u32))
         }
-        (true, false) => {
-            let domain = caller.ok_or(Trap::NoTask)?.domain;
+        (Some(domain), false) => {
             let handle = data.with_handles(|handles, _| {
                 handles.add_concurrent(domain, HandleKind::Subtask, subtask)
             })?;
@@ -168,18 +153,24 @@ pub(super) fn called(data: &InstanceData, subtask: Key, words: usize) -> Result<
 }
 
 /// Passes the result of a subtask to its synchronous caller, and removes the subtask.
-pub(super) fn pass_result(data: &InstanceData, subtask: Key, words: usize) -> Result<(), Failed> {
-    let result = with(data, |state| {
-        let subtask = state.subtask(subtask);
-        subtask.is_delivered = true;
-        subtask.result
-    });
-    run::end_loans(data, subtask);
-    with(data, |state| state.remove_waitable(subtask));
+pub(super) fn pass_result(data: &InstanceData, subtask: Key, words: usize) {
+    let result = remove_resolved(data, subtask);
     let words = std::ptr::with_exposed_provenance_mut::<u64>(words);
     // SAFETY: the array is in the frame of the caller, which waits for this.
     unsafe { words.add(1).write(result) };
-    Ok(())
+}
+
+/// Removes a subtask that has ended, whose caller learns of that now. Returns its flat result.
+fn remove_resolved(data: &InstanceData, subtask: Key) -> u64 {
+    let (scope, result) = with(data, |state| {
+        let Subtask { scope, result, .. } = *state.subtask(subtask);
+        state.remove_waitable(subtask);
+        (scope, result)
+    });
+    if let Some(scope) = scope {
+        data.with_handles(|handles, _| handles.end_loans(scope));
+    }
+    result
 }
 
 /// Notes that a task has its result (`task.return`), or was cancelled, and tells the caller.
@@ -189,18 +180,16 @@ pub(super) fn resolve(data: &InstanceData, task: Key, end: SubtaskState) -> Resu
         data.with_handles(|handles, _| handles.check_returned(scope))?;
     }
     with(data, |state| {
-        let Task { origin, caller, .. } = state.tasks[task];
+        let caller = state.tasks[task].caller;
         state.tasks[task].state = TaskState::Resolved;
         state.tasks[task].is_cancelled = end != SubtaskState::Returned;
         match caller {
             Caller::Nobody => {}
             Caller::Host => state.returned.push_back(task),
             Caller::Guest { subtask } => {
-                let info = run::info(data, origin).and_then(|info| info.caller.as_ref());
                 let entry = state.subtask(subtask);
                 entry.state = end;
                 entry.task = None;
-                entry.result_is_async = info.is_some_and(|caller| caller.is_async);
                 match state.waitables[subtask].handle {
                     0 => state.wake_waiter(subtask),
                     _ => state.set_pending(subtask),

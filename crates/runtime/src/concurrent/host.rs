@@ -1,9 +1,9 @@
 //! Calls of tasks by the host, and its turns.
 
-use super::run::{self, Ran, TASK_WORDS, resume, trapped};
+use super::run::{self, Ran, resume, trapped};
 use super::{Failed, Poll, State, with};
 use crate::component::arena::Key;
-use crate::component::concurrent::{Caller, Origin, Start, Task, TaskState, Thread};
+use crate::component::concurrent::{Caller, Origin, Start, TASK_WORDS, Task, TaskState, Thread};
 use crate::entry::{Stopped, SuspendableCall};
 use crate::instance::{InstanceData, InstanceHandle};
 use mintage_environ::{CallId, DomainId, LiftId, Trap};
@@ -71,7 +71,7 @@ impl HostTask {
                 state: TaskState::Initial,
                 caller: Caller::Host,
                 scope,
-                words: vec![0; TASK_WORDS].into_boxed_slice(),
+                words: state.new_words(0),
                 result_pointer: 0,
                 implicit: None,
                 threads: 0,
@@ -172,7 +172,7 @@ impl HostTask {
                 Some(TaskState::Initial) => {
                     state.stop_waiting(self.thread);
                     state.threads.remove(self.thread);
-                    state.tasks.remove(self.task);
+                    state.remove_task(self.task);
                     true
                 }
                 Some(TaskState::Started) => {
@@ -244,7 +244,7 @@ impl HostTask {
             let (thread, origin, domain) = (task.returning.take(), task.origin, task.domain);
             if task.threads == 0 {
                 // The last one has ended after `task.cancel`.
-                state.tasks.remove(self.task);
+                state.remove_task(self.task);
             }
             (thread, origin, domain)
         });

@@ -33,7 +33,7 @@ impl Instance {
             is_delivered: false,
             cancellation_requested: false,
             result: 0,
-            result_is_async: false,
+            async_caller: None,
         };
         with(self.data(), |state| {
             if state.host_calls >= MAX_HOST_CALLS {

@@ -52,7 +52,6 @@ use crate::component::handles::HandleError;
 use crate::entry::{Record, RunningRecord, Stopped, SuspendableCall};
 use crate::instance::{InstanceData, Threads};
 use mintage_environ::Trap;
-use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -62,13 +61,10 @@ use std::task::{Context, Waker};
 pub(crate) type State = Concurrent<SuspendableCall>;
 
 /// Returns the tasks and threads of an instance. They are borrowed only while no other code runs.
+#[inline]
 fn state(data: &InstanceData) -> &RefCell<State> {
-    let state = data
-        .concurrent
-        .get_or_init(|| Box::new(RefCell::new(State::new(data.schedule_seed))));
-    let state: &dyn Any = &**state;
-    let state = state.downcast_ref::<RefCell<State>>();
-    state.expect("only this folder makes it")
+    data.concurrent
+        .get_or_make(|| RefCell::new(State::new(data.schedule_seed)))
 }
 
 impl Threads for RefCell<State> {
@@ -93,6 +89,7 @@ impl Threads for RefCell<State> {
 }
 
 /// Calls `f` with the tasks and threads of an instance. `f` must not run guests.
+#[inline]
 fn with<R>(data: &InstanceData, f: impl FnOnce(&mut State) -> R) -> R {
     f(&mut state(data).borrow_mut())
 }

@@ -12,10 +12,6 @@ use crate::instance::{InstanceData, InstanceHandle};
 use mintage_environ::{DomainId, FuncKey, MemoryId, Trap};
 use std::task::Poll as Polled;
 
-/// The number of words of a task's array, at least: for the arguments of `task.return` and the
-/// caller's pointer for the result.
-pub(super) const TASK_WORDS: usize = 24;
-
 /// How far a thread has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ran {
@@ -163,9 +159,7 @@ fn begin(data: &InstanceData, thread: Key) -> Result<bool, Failed> {
                 with(data, |state| {
                     state.threads.remove(thread);
                     state.tasks[task].implicit = None;
-                    if state.tasks[task].caller != Caller::Host {
-                        state.tasks.remove(task);
-                    }
+                    state.end_task(task);
                 });
                 return Ok(false);
             }
@@ -276,7 +270,7 @@ pub(super) unsafe fn then_step(
             Step::Done(take_event(data, subtask)[2])
         }
         Then::Result { subtask, words } => {
-            super::calls::pass_result(data, subtask, words)?;
+            super::calls::pass_result(data, subtask, words);
             Step::Done(0)
         }
         Then::HostResult { subtask, words } => {
@@ -431,8 +425,9 @@ pub(super) unsafe fn run(
                 }));
             }
             Polled::Ready(result) => {
-                drop(fiber);
                 result?;
+                let unused = with(data, |state| state.keep_stack(fiber));
+                drop(unused);
             }
         }
         let again = ended(data, thread).map_err(|failed| trapped(data, failed))?;
@@ -454,10 +449,14 @@ unsafe fn start(
 ) -> Result<SuspendableCall, Stopped> {
     let call = with(data, |state| Start::prepare(data, state, thread));
     let (domain, callee, words) = call.map_err(|failed| trapped(data, failed))?;
-    let stack = data.acquire_stack().map_err(|error| {
-        data.poisoned.set(true);
-        Stopped::without_frames(error)
-    })?;
+    let spare = with(data, |state| state.take_spare_stack());
+    let stack = match spare {
+        Some(over) => over.into_stack(),
+        None => data.acquire_stack().map_err(|error| {
+            data.poisoned.set(true);
+            Stopped::without_frames(error)
+        })?,
+    };
     let instance = InstanceHandle::new(data);
     // SAFETY: the function is of the instance's code, and `words` are enough for it. They belong to
     // the task or the thread, which live as long as the call. The rest is as the caller promises.

@@ -275,6 +275,37 @@ impl SuspendableCall {
         SuspendableCall { record }
     }
 
+    /// Takes the stack of a call that is over.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    pub fn into_stack(self) -> Stack {
+        assert!(self.state() == State::Over, "the call is over");
+        // SAFETY: the call is not used any more.
+        unsafe { ManuallyDrop::new(self).release() }
+    }
+
+    /// Ends the call, and takes its stack.
+    ///
+    /// # Safety
+    ///
+    /// The call is not used any more, nor dropped.
+    unsafe fn release(&mut self) -> Stack {
+        let instance = self.instance();
+        // SAFETY: the instance lives until the call is dropped (`new`).
+        let data = unsafe { instance.data() };
+        data.stacks.set(data.stacks.get() - 1);
+        if self.is_suspended() {
+            data.poisoned.set(true);
+        }
+        // SAFETY: the record is the call's own, and no one uses it after this.
+        let stack = unsafe { ManuallyDrop::take(&mut (*self.record.as_ptr()).stack) };
+        // What the call waits for may have words on the stack, which is given back last.
+        self.stop_waiting();
+        stack
+    }
+
     fn state(&self) -> State {
         // SAFETY: the record is the call's own, on a stack that it keeps.
         unsafe { (*self.record.as_ptr()).state }
@@ -504,16 +535,7 @@ impl SuspendableCall {
 
 impl Drop for SuspendableCall {
     fn drop(&mut self) {
-        let instance = self.instance();
-        // SAFETY: the instance lives until the call is dropped (`new`).
-        let data = unsafe { instance.data() };
-        data.stacks.set(data.stacks.get() - 1);
-        if self.is_suspended() {
-            data.poisoned.set(true);
-        }
-        // SAFETY: the record is the call's own, and no one uses it after this.
-        let _stack = unsafe { ManuallyDrop::take(&mut (*self.record.as_ptr()).stack) };
-        // What the call waits for may have words on the stack, which is given back last.
-        self.stop_waiting();
+        // SAFETY: this is the end of the call.
+        drop(unsafe { self.release() });
     }
 }

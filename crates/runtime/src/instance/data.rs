@@ -16,7 +16,7 @@ use mintage_environ::layout::{HeadSlot, HeapLayout};
 use mintage_environ::{
     ControlBlock, DomainId, FuelWords, MemoryId, ObjectTypeId, TableId, Tunables, limit,
 };
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -121,7 +121,7 @@ pub struct InstanceData {
     /// The number of stacks of calls and threads that can be suspended.
     pub stacks: Cell<u32>,
     /// Tasks and threads. Made when they are first needed.
-    pub concurrent: OnceCell<Box<dyn Threads>>,
+    pub concurrent: ThreadsPlace,
     /// Why another thread was stopped, while it is passed on to the call that ran it.
     pub stopped: Cell<Option<Box<dyn Any + Send>>>,
     /// The context pointer of each domain. The list is in `slab`.
@@ -129,6 +129,36 @@ pub struct InstanceData {
     /// The array of builtins, for the control blocks.
     builtins: *const usize,
     slab: PooledSlab,
+}
+
+/// The place of an instance's tasks and threads.
+#[derive(Default)]
+pub struct ThreadsPlace(OnceCell<(TypeId, Box<dyn Threads>)>);
+
+impl ThreadsPlace {
+    /// Returns the tasks and threads, if they have been made.
+    pub fn get(&self) -> Option<&dyn Threads> {
+        self.0.get().map(|(_, threads)| &**threads)
+    }
+
+    /// Returns the tasks and threads, which `make` makes when they are first needed.
+    ///
+    /// # Panics
+    ///
+    /// If they were made with another type.
+    #[inline]
+    pub fn get_or_make<T: Threads>(&self, make: impl FnOnce() -> T) -> &T {
+        let made = || (TypeId::of::<T>(), Box::new(make()) as Box<dyn Threads>);
+        let (ty, threads) = self.0.get_or_init(made);
+        assert!(*ty == TypeId::of::<T>(), "the threads have one type");
+        // SAFETY: this is a `T`, since it was put here together with its type.
+        unsafe { &*(&raw const **threads).cast::<T>() }
+    }
+
+    /// Takes the tasks and threads away.
+    fn take(&mut self) -> Option<Box<dyn Threads>> {
+        self.0.take().map(|(_, threads)| threads)
+    }
 }
 
 /// The tasks and threads of an instance, which the folder `concurrent` knows.
@@ -222,7 +252,7 @@ impl InstanceData {
                 faults: Cell::new(None),
                 depends_on_host: Cell::new(false),
                 stacks: Cell::new(0),
-                concurrent: OnceCell::new(),
+                concurrent: ThreadsPlace::default(),
                 stopped: Cell::new(None),
                 contexts: slab.contexts(),
                 builtins,

@@ -25,7 +25,9 @@ mod waitables;
 use choices::Choices;
 pub use ends::{Buffer, EndState, MAX_LENGTH, Transfer};
 pub use host_ends::{Peer, PeerCopy};
-pub use tasks::{Caller, Condition, Origin, Start, Task, TaskState, Then, Thread, ThreadState};
+pub use tasks::{
+    Caller, Condition, Origin, Start, TASK_WORDS, Task, TaskState, Then, Thread, ThreadState,
+};
 pub use waitables::{Event, EventCode, Set, Subtask, SubtaskState, Waitable, WaitableKind};
 
 use super::arena::{Arena, Key};
@@ -69,6 +71,10 @@ pub struct Concurrent<F> {
     pub host_calls: usize,
     /// Tasks of the host that have given their results.
     pub returned: VecDeque<Key>,
+    /// Arrays of tasks that have ended.
+    spare_words: Vec<Box<[u64]>>,
+    /// The stack of a thread that has ended, as long as there are tasks.
+    spare_stack: Option<F>,
     /// Decides what the specification leaves open, unless that is first come, first served.
     choices: Option<Choices>,
 }
@@ -109,6 +115,8 @@ impl<F> Concurrent<F> {
             switch_to: None,
             host_calls: 0,
             returned: VecDeque::new(),
+            spare_words: Vec::new(),
+            spare_stack: None,
             choices: schedule_seed.map(Choices::new),
         }
     }

@@ -4,6 +4,13 @@ use super::{Concurrent, Domain, Key, MAX_TASKS};
 use mintage_environ::builtin::thread_switch;
 use mintage_environ::{AdapterId, CallId, DomainId, LiftId, MemoryId, SigId, Trap};
 
+/// The number of words of a task's array, at least: for the arguments of `task.return` and the
+/// caller's pointer for the result.
+pub const TASK_WORDS: usize = 24;
+
+/// The most arrays that are kept for later tasks.
+const SPARE_WORDS: usize = 16;
+
 /// A call of a function of a component.
 pub struct Task {
     pub origin: Origin,
@@ -281,9 +288,51 @@ impl<F> Concurrent<F> {
     }
 
     /// Removes a task that has ended, unless the host still has to learn of it.
-    fn end_task(&mut self, key: Key) {
+    pub fn end_task(&mut self, key: Key) {
         if self.tasks[key].caller != Caller::Host {
-            self.tasks.remove(key);
+            self.remove_task(key);
+        }
+    }
+
+    /// Removes a task that has no threads.
+    pub fn remove_task(&mut self, key: Key) {
+        let removed = self.tasks.remove(key);
+        if self.tasks.len() == 0 {
+            self.spare_stack = None;
+        }
+        if let Some(task) = removed
+            && task.words.len() == TASK_WORDS
+            && self.spare_words.len() < SPARE_WORDS
+        {
+            self.spare_words.push(task.words);
+        }
+    }
+
+    /// Takes the stack of a thread that has ended, if there is one.
+    pub fn take_spare_stack(&mut self) -> Option<F> {
+        self.spare_stack.take()
+    }
+
+    /// Keeps the stack of a thread that has ended for another one. Returns it if that is of no use.
+    pub fn keep_stack(&mut self, stack: F) -> Option<F> {
+        match self.spare_stack {
+            None if self.tasks.len() > 0 => {
+                self.spare_stack = Some(stack);
+                None
+            }
+            _ => Some(stack),
+        }
+    }
+
+    /// Returns the array of a task, which has at least `count` words. All are 0.
+    pub fn new_words(&mut self, count: usize) -> Box<[u64]> {
+        let spare = (count <= TASK_WORDS).then(|| self.spare_words.pop());
+        match spare.flatten() {
+            Some(mut words) => {
+                words.fill(0);
+                words
+            }
+            None => vec![0; count.max(TASK_WORDS)].into_boxed_slice(),
         }
     }
 

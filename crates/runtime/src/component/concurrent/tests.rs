@@ -186,7 +186,7 @@ fn the_end_of_a_subtask_wakes_who_waits_for_it() {
             is_delivered: false,
             cancellation_requested: true,
             result: 0,
-            result_is_async: true,
+            async_caller: Some(DOMAIN),
         }),
     );
     let subtask = subtask.unwrap();

@@ -44,8 +44,8 @@ pub struct Subtask {
     pub cancellation_requested: bool,
     /// The flat result for a synchronous caller.
     pub result: u64,
-    /// Whether the caller is asynchronous, once there is a result.
-    pub result_is_async: bool,
+    /// The component instance that calls, unless the call is synchronous.
+    pub async_caller: Option<DomainId>,
 }
 
 /// The states of a subtask, as numbers for the guest.
