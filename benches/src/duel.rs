@@ -7,7 +7,7 @@ use crate::metrics::{self, Cadence, Group, Metric, Probe, Unit};
 use crate::stats::Summary;
 use anyhow::{Context, Result, anyhow};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The number and length of samples.
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +132,23 @@ impl<Left: Contender, Right: Contender> Duel<Left, Right> {
             right: right_side.summary(),
         }
     }
+}
+
+/// Runs the metrics of one engine whose names `wanted` accepts, for `time` each or a little longer.
+pub fn run_alone<C: Contender>(wanted: impl Fn(&str) -> bool, time: Duration) -> Result<()> {
+    let labs = Labs::<C>::new();
+    for metric in metrics::all() {
+        if !wanted(&metric.name()) {
+            continue;
+        }
+        if let Probe::Time(mut run) = prepare(&metric, &labs.get(metric.mode))? {
+            let start = Instant::now();
+            while start.elapsed() < time {
+                run(100)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Prepares a metric, unless its engine could not be created.

@@ -5,7 +5,7 @@ use clap::Parser;
 use mintage_benches::chart;
 use mintage_benches::commands;
 use mintage_benches::contender::Host;
-use mintage_benches::duel::{Duel, Effort, Row};
+use mintage_benches::duel::{Duel, Effort, Row, run_alone};
 use mintage_benches::metrics;
 use mintage_benches::mintage::Mintage;
 use mintage_benches::report::{self, Table};
@@ -14,6 +14,7 @@ use mintage_benches::wasmtime::Wasmtime;
 use regex::Regex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Measure Mintage and Wasmtime alternately and print the medians
 ///
@@ -32,6 +33,9 @@ struct Options {
     /// Take few samples
     #[arg(long)]
     quick: bool,
+    /// Run Mintage alone, so many seconds for each metric, and print nothing: for a profiler
+    #[arg(long, value_name = "SECONDS")]
+    profile: Option<u64>,
     /// What the processes do that are measured
     #[arg(long, hide = true, num_args = 2, value_names = ["ENGINE", "ARTIFACT"])]
     start: Option<Vec<String>>,
@@ -52,6 +56,9 @@ fn run(options: &Options) -> Result<()> {
         return commands::start(engine, artifact.into());
     }
     let wanted = |name: &str| options.filter.is_match(name);
+    if let Some(seconds) = options.profile {
+        return run_alone::<Mintage>(wanted, Duration::from_secs(seconds));
+    }
     for name in commands::missing().into_iter().filter(|name| wanted(name)) {
         eprintln!("not measured: {name}; `tests/wasi/corpus.sh sqlite.p2 ripgrep.p2` builds it");
     }
