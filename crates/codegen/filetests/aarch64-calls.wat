@@ -138,19 +138,44 @@
 ;;   stp fp, lr, [sp, #-16]!
 ;;   mov fp, sp
 ;; block0:
-;;   emit_island 44
-;;   subs wzr, w3, #2
-;;   mov x8, #2 ; csel x8, x3, x8, lo ; csdb ; adr x7, pc+16 ; ldrsw x8, [x7, x8, uxtw #2] ; add x7, x7, x8 ; br x7 ; jt_entries [MachLabel(2), MachLabel(1)] ; default label3
+;;   emit_island 48
+;;   subs wzr, w3, #3
+;;   mov x8, #3 ; csel x8, x3, x8, lo ; csdb ; adr x7, pc+16 ; ldrsw x8, [x7, x8, uxtw #2] ; add x7, x7, x8 ; br x7 ; jt_entries [MachLabel(4), MachLabel(3), MachLabel(2)] ; default label1
 ;; block1:
 ;;   bti j
-;;   movz w2, #2
-;;   b label4
-;; block3:
-;;   movz w2, #3
-;;   b label4
-;; block4:
-;;   ldp fp, lr, [sp], #16
-;;   ret
+;;   b label5
 ;; block2:
 ;;   bti j
+;;   b label5
+;; block3:
+;;   bti j
+;;   movz w2, #2
+;;   b label6
+;; block5:
+;;   bti j
+;;   movz w2, #3
+;;   b label6
+;; block6:
+;;   ldp fp, lr, [sp], #16
+;;   ret
+;; block4:
+;;   bti j
 ;;   udf #0xc11f
+;; == asm core[0]:f6
+;;   bti c
+;;   stp fp, lr, [sp, #-16]!
+;;   mov fp, sp
+;; block0:
+;;   emit_island 40
+;;   subs wzr, w3, #1
+;;   mov x5, #1 ; csel x5, x3, x5, lo ; csdb ; adr x4, pc+16 ; ldrsw x5, [x4, x5, uxtw #2] ; add x4, x4, x5 ; br x4 ; jt_entries [MachLabel(2)] ; default label1
+;; block1:
+;;   bti j
+;;   b label3
+;; block2:
+;;   bti j
+;;   b label3
+;; block3:
+;;   bti j
+;;   ldp fp, lr, [sp], #16
+;;   ret
