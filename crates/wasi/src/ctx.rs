@@ -87,7 +87,8 @@ impl WasiCtx {
 /// ```
 #[derive(Debug, Default)]
 pub struct WasiCtxBuilder {
-    ctx: WasiCtx,
+    /// Made when something is set.
+    ctx: Option<WasiCtx>,
     built: bool,
 }
 
@@ -97,21 +98,25 @@ impl WasiCtxBuilder {
         Self::default()
     }
 
+    fn ctx(&mut self) -> &mut WasiCtx {
+        self.ctx.get_or_insert_default()
+    }
+
     /// Sets the standard input; by default it is empty.
     pub fn stdin(&mut self, stdin: impl StdinStream + 'static) -> &mut Self {
-        self.ctx.cli.stdin = Box::new(stdin);
+        self.ctx().cli.stdin = Box::new(stdin);
         self
     }
 
     /// Sets the standard output; by default it is thrown away.
     pub fn stdout(&mut self, stdout: impl StdoutStream + 'static) -> &mut Self {
-        self.ctx.cli.stdout = Box::new(stdout);
+        self.ctx().cli.stdout = Box::new(stdout);
         self
     }
 
     /// Sets the standard error; by default it is thrown away.
     pub fn stderr(&mut self, stderr: impl StdoutStream + 'static) -> &mut Self {
-        self.ctx.cli.stderr = Box::new(stderr);
+        self.ctx().cli.stderr = Box::new(stderr);
         self
     }
 
@@ -146,7 +151,7 @@ impl WasiCtxBuilder {
     /// Adds a variable to the environment.
     pub fn env(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> &mut Self {
         let variable = (name.as_ref().to_string(), value.as_ref().to_string());
-        self.ctx.cli.environment.push(variable);
+        self.ctx().cli.environment.push(variable);
         self
     }
 
@@ -157,7 +162,7 @@ impl WasiCtxBuilder {
             let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
             Some((name, value))
         });
-        self.ctx.cli.environment.extend(variables);
+        self.ctx().cli.environment.extend(variables);
         self
     }
 
@@ -171,7 +176,7 @@ impl WasiCtxBuilder {
 
     /// Adds an argument. The first one is the name of the program.
     pub fn arg(&mut self, arg: impl AsRef<str>) -> &mut Self {
-        self.ctx.cli.arguments.push(arg.as_ref().to_string());
+        self.ctx().cli.arguments.push(arg.as_ref().to_string());
         self
     }
 
@@ -181,13 +186,13 @@ impl WasiCtxBuilder {
     ///
     /// When one is not valid UTF-8.
     pub fn inherit_args(&mut self) -> &mut Self {
-        self.ctx.cli.arguments.extend(std::env::args());
+        self.ctx().cli.arguments.extend(std::env::args());
         self
     }
 
     /// Sets the directory in which the guest starts; by default there is none.
     pub fn initial_cwd(&mut self, path: impl AsRef<str>) -> &mut Self {
-        self.ctx.cli.initial_cwd = Some(path.as_ref().to_string());
+        self.ctx().cli.initial_cwd = Some(path.as_ref().to_string());
         self
     }
 
@@ -241,7 +246,7 @@ impl WasiCtxBuilder {
         file_perms: FilePerms,
     ) -> mintage::Result<&mut Self> {
         let guest_path = guest_path.as_ref();
-        self.ctx
+        self.ctx()
             .filesystem
             .preopen(filesystem, guest_path, dir_perms, file_perms)
             .map_err(|error| {
@@ -255,7 +260,7 @@ impl WasiCtxBuilder {
     /// besides its preopened folders; default: 1024. What is beyond that fails with "too many open
     /// files".
     pub fn max_descriptors(&mut self, max: usize) -> &mut Self {
-        self.ctx.filesystem.set_max_descriptors(max);
+        self.ctx().filesystem.set_max_descriptors(max);
         self
     }
 
@@ -267,38 +272,38 @@ impl WasiCtxBuilder {
 
     /// Sets the source of secure random numbers; by default the system's.
     pub fn secure_random(&mut self, random: impl Rng + Send + 'static) -> &mut Self {
-        self.ctx.random.random = Box::new(random);
+        self.ctx().random.random = Box::new(random);
         self
     }
 
     /// Sets the source of insecure random numbers.
     pub fn insecure_random(&mut self, random: impl Rng + Send + 'static) -> &mut Self {
-        self.ctx.random.insecure_random = Box::new(random);
+        self.ctx().random.insecure_random = Box::new(random);
         self
     }
 
     /// Sets the seed that a guest gets for its hash tables.
     pub fn insecure_random_seed(&mut self, seed: u128) -> &mut Self {
-        self.ctx.random.insecure_random_seed = Some(seed);
+        self.ctx().random.insecure_random_seed = Some(seed);
         self
     }
 
     /// Sets the most bytes of random numbers that a guest gets from one request; default: 64 MiB. A
     /// request for more traps.
     pub fn max_random_size(&mut self, bytes: u64) -> &mut Self {
-        self.ctx.random.max_size = bytes;
+        self.ctx().random.max_size = bytes;
         self
     }
 
     /// Sets the time of day; by default the system's.
     pub fn wall_clock(&mut self, clock: impl HostWallClock + 'static) -> &mut Self {
-        self.ctx.clocks.wall = Box::new(clock);
+        self.ctx().clocks.wall = Box::new(clock);
         self
     }
 
     /// Sets the monotonic clock; by default the system's, from 0 on.
     pub fn monotonic_clock(&mut self, clock: impl HostMonotonicClock + 'static) -> &mut Self {
-        self.ctx.clocks.monotonic = Box::new(clock);
+        self.ctx().clocks.monotonic = Box::new(clock);
         self
     }
 
@@ -307,7 +312,7 @@ impl WasiCtxBuilder {
     /// a protocol. Names are another matter:
     /// [`allow_ip_name_lookup`](Self::allow_ip_name_lookup).
     pub fn inherit_network(&mut self) -> &mut Self {
-        self.ctx.sockets.rules.allow_all();
+        self.ctx().sockets.rules.allow_all();
         self
     }
 
@@ -316,7 +321,7 @@ impl WasiCtxBuilder {
     /// Of this, [`inherit_network`](Self::inherit_network) and
     /// [`socket_addr_check`](Self::socket_addr_check), the last one holds.
     pub fn socket_addr_list(&mut self, list: AllowList) -> &mut Self {
-        self.ctx.sockets.rules.set_list(list);
+        self.ctx().sockets.rules.set_list(list);
         self
     }
 
@@ -341,13 +346,13 @@ impl WasiCtxBuilder {
             + Sync
             + 'static,
     {
-        self.ctx.sockets.rules.set_check(check);
+        self.ctx().sockets.rules.set_check(check);
         self
     }
 
     /// Sets whether the guest may look up the addresses of names; default: false.
     pub fn allow_ip_name_lookup(&mut self, enable: bool) -> &mut Self {
-        self.ctx.sockets.rules.set_name_lookup(enable);
+        self.ctx().sockets.rules.set_name_lookup(enable);
         self
     }
 
@@ -355,7 +360,7 @@ impl WasiCtxBuilder {
     /// by name. What it may do with them is up to
     /// [`inherit_network`](Self::inherit_network) and its like.
     pub fn allow_udp(&mut self, enable: bool) -> &mut Self {
-        self.ctx.sockets.rules.set_udp(enable);
+        self.ctx().sockets.rules.set_udp(enable);
         self
     }
 
@@ -363,21 +368,21 @@ impl WasiCtxBuilder {
     /// by name. What it may do with them is up to
     /// [`inherit_network`](Self::inherit_network) and its like.
     pub fn allow_tcp(&mut self, enable: bool) -> &mut Self {
-        self.ctx.sockets.rules.set_tcp(enable);
+        self.ctx().sockets.rules.set_tcp(enable);
         self
     }
 
     /// Sets how many sockets the guest may have at a time; default: 1024. Accepted ones count as
     /// well. What is beyond that fails with "new socket limit".
     pub fn max_sockets(&mut self, max: usize) -> &mut Self {
-        self.ctx.sockets.set_max_sockets(max);
+        self.ctx().sockets.set_max_sockets(max);
         self
     }
 
     /// Sets how many names the guest may look up at a time; default: 8. What is beyond that fails
     /// for now.
     pub fn max_name_lookups(&mut self, max: usize) -> &mut Self {
-        self.ctx.sockets.set_max_name_lookups(max);
+        self.ctx().sockets.set_max_name_lookups(max);
         self
     }
 
@@ -385,7 +390,7 @@ impl WasiCtxBuilder {
     /// files, sockets and the like; default: 100,000. A request for one more fails. What else the
     /// host has in the table counts as well.
     pub fn max_resources(&mut self, resources: usize) -> &mut Self {
-        self.ctx.max_resources = resources;
+        self.ctx().max_resources = resources;
         self
     }
 
@@ -397,7 +402,7 @@ impl WasiCtxBuilder {
     pub fn build(&mut self) -> WasiCtx {
         assert!(!self.built, "`WasiCtxBuilder::build` was called twice");
         self.built = true;
-        std::mem::take(&mut self.ctx)
+        self.ctx.take().unwrap_or_default()
     }
 }
 
