@@ -139,11 +139,17 @@ fn a_host_function_ends_when_its_call_is_dropped() {
 fn a_host_function_ends_with_its_deadline() {
     let engine = Engine::new(Config::new().interruptible(true)).unwrap();
     for name in ["run", "late", "both"] {
-        let (mut store, instance) = pauses(&engine, u32::MAX);
-        store.set_deadline(Duration::from_millis(10)).unwrap();
-        let result = call(&mut store, &instance, name);
-        assert_eq!(trap_of(result), Trap::Interrupt, "{name}");
-        assert_eq!(store.data().begun, 101, "{name}");
+        let begun = (0..10).find_map(|power| {
+            let (mut store, instance) = pauses(&engine, u32::MAX);
+            store
+                .set_deadline(Duration::from_millis(10 << power))
+                .unwrap();
+            let result = call(&mut store, &instance, name);
+            assert_eq!(trap_of(result), Trap::Interrupt, "{name}");
+            // On a slow machine, a short time is over before the host function is called.
+            Some(store.data().begun).filter(|&begun| begun > 0)
+        });
+        assert_eq!(begun, Some(101), "{name}");
     }
 }
 
