@@ -26,13 +26,14 @@ cd "$here/.."
 triple=aarch64-unknown-linux-gnu
 failed=()
 
-# Cargo for aarch64. Dependencies are optimized less, which halves the time that they take.
+# A command of cargo for aarch64. Dependencies are optimized less, which halves the time that they
+# take.
 cross() {
   (
     . "$dir/toolchain/env.sh"
     export CARGO_TARGET_DIR="$dir/build" CARGO_PROFILE_DEV_DEBUG=0
     "$dir/toolchain/bin/with-emulator" \
-      ${CARGO:-cargo} --config 'profile.dev.package."*".opt-level=1' "$@" --target $triple
+      ${CARGO:-cargo} --config 'profile.dev.package."*".opt-level=1' "$1" --target $triple "${@:2}"
   )
 }
 
@@ -71,9 +72,10 @@ EOF
   ${CARGO:-cargo} run -q -p mintage-cli -- compile --target $triple -o "$here_made" "$component"
   cross run -q -p mintage-cli -- compile --cpu baseline -o "$there_made" "$component"
   cmp "$here_made" "$there_made" || failed+=("cross: the artifacts differ")
-  [ "$(cross run -q -p mintage-cli -- run --invoke 'add(40, 2)' "$here_made")" = 42 ] ||
+  local run=(run --allow-precompiled --invoke 'add(40, 2)' "$here_made")
+  [ "$(cross run -q -p mintage-cli -- "${run[@]}")" = 42 ] ||
     failed+=("cross: the artifact does not run")
-  if ${CARGO:-cargo} run -q -p mintage-cli -- run --invoke 'add(40, 2)' "$here_made"; then
+  if ${CARGO:-cargo} run -q -p mintage-cli -- "${run[@]}"; then
     failed+=("cross: the artifact is not refused here")
   fi
 }
