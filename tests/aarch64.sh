@@ -72,10 +72,10 @@ EOF
   ${CARGO:-cargo} run -q -p mintage-cli -- compile --target $triple -o "$here_made" "$component"
   cross run -q -p mintage-cli -- compile --cpu baseline -o "$there_made" "$component"
   cmp "$here_made" "$there_made" || failed+=("cross: the artifacts differ")
-  local run=(run --allow-precompiled --invoke 'add(40, 2)' "$here_made")
-  [ "$(cross run -q -p mintage-cli -- "${run[@]}")" = 42 ] ||
+  local call=(run --allow-precompiled --invoke 'add(40, 2)' "$here_made")
+  [ "$(cross run -q -p mintage-cli -- "${call[@]}")" = 42 ] ||
     failed+=("cross: the artifact does not run")
-  if ${CARGO:-cargo} run -q -p mintage-cli -- "${run[@]}"; then
+  if ${CARGO:-cargo} run -q -p mintage-cli -- "${call[@]}"; then
     failed+=("cross: the artifact is not refused here")
   fi
 }
