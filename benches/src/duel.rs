@@ -142,9 +142,10 @@ pub fn run_alone<C: Contender>(wanted: impl Fn(&str) -> bool, time: Duration) ->
             continue;
         }
         if let Probe::Time(mut run) = prepare(&metric, &labs.get(metric.mode))? {
+            let iterations = calibrate(&mut run, Effort::FULL.sample_time)?;
             let start = Instant::now();
             while start.elapsed() < time {
-                run(100)?;
+                run(iterations)?;
             }
         }
     }

@@ -301,7 +301,7 @@ impl SuspendableCall {
         }
         // SAFETY: the record is the call's own, and no one uses it after this.
         let stack = unsafe { ManuallyDrop::take(&mut (*self.record.as_ptr()).stack) };
-        // What the call waits for may have words on the stack, which is given back last.
+        // The future may use words on the stack. So it is dropped before the stack goes back.
         self.stop_waiting();
         stack
     }
