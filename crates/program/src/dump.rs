@@ -132,6 +132,9 @@ impl Program<'_> {
             if let Some(callback) = adapter.lift.callback {
                 write!(f, " callback={}", callback.key)?;
             }
+            if let Some(task) = &interface.tasks[id] {
+                write!(f, " calls={}", task.calls)?;
+            }
             writeln!(f)?;
         }
         Ok(())

@@ -241,6 +241,13 @@ pub struct CanonBuiltin<F = CoreCallee> {
 }
 
 impl<F> CanonBuiltin<F> {
+    /// Returns whether other threads may run before the built-in returns.
+    pub fn may_wait(&self) -> bool {
+        // That of `subtask.cancel` gives the task a turn.
+        let returns_at_once = self.options.is_async && self.op != CanonOp::SubtaskCancel;
+        self.op.may_wait() && !returns_at_once
+    }
+
     pub(crate) fn map<G>(self, name: impl FnMut(F) -> G) -> CanonBuiltin<G> {
         let Self { op, options, sig } = self;
         CanonBuiltin {
@@ -386,8 +393,8 @@ impl CanonOp {
         }
     }
 
-    /// Returns whether other threads may run before the built-in returns.
-    pub fn may_wait(self) -> bool {
+    /// Returns whether other threads may run before the built-in returns, if it is not `async`.
+    fn may_wait(self) -> bool {
         let asks_only = matches!(
             self,
             CanonOp::TaskReturn(_)

@@ -251,6 +251,8 @@ pub struct GuestTask {
     pub is_async: bool,
     /// The position of its result in [`ComponentInterface::return_shapes`].
     pub shape: u32,
+    /// The functions of the host that it and its callback may call, and whether they wait.
+    pub calls: HostCalls,
     /// For a call by another component instance: the caller.
     pub caller: Option<GuestCaller>,
 }

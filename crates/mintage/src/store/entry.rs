@@ -61,6 +61,7 @@ impl<T> StoreInner<T> {
             check_in: Some(check_in::<T>),
             hooks: Some(HostHooks {
                 cancel: cancel_host::<T>,
+                pauses: pauses::<T>,
                 peer: drive_stream::<T>,
             }),
             schedule_seed: self.opaque.schedule_seed,
@@ -419,6 +420,16 @@ unsafe fn cancel_host<T: 'static>(host: NonNull<()>, number: u64) {
     // SAFETY: as the caller promises.
     let store = unsafe { host.cast::<StoreInner<T>>().as_mut() };
     store.cancel_host_task(HostTaskId::from_u64(number));
+}
+
+/// Returns whether guests of a store of `T` may be suspended wherever they are.
+///
+/// # Safety
+///
+/// As [`cancel_host`].
+unsafe fn pauses<T: 'static>(host: NonNull<()>) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { host.cast::<StoreInner<T>>().as_ref() }.pauses()
 }
 
 /// Lets a stream or future go on whose guest has done something.

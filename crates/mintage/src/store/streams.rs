@@ -12,6 +12,7 @@ use crate::types::{StoreId, StoreInstanceId};
 use atomic_waker::AtomicWaker;
 use mintage_environ::limit;
 use mintage_runtime::HostEnd;
+use smallvec::SmallVec;
 use std::any::Any;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,7 +160,7 @@ impl Stream {
 #[derive(Default)]
 pub(crate) struct Streams {
     slots: Vec<Slot>,
-    free: Vec<u32>,
+    free: SmallVec<[u32; 4]>,
     dropped: Option<Arc<DroppedEnds>>,
     /// The places of streams that were removed where the host's futures could not be reached.
     pub retired: Vec<HostTaskId>,

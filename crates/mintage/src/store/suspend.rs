@@ -17,7 +17,13 @@ impl<T> StoreInner<T> {
     /// it may call, or because guests of the store yield or wait for its limiter.
     #[inline]
     pub fn may_suspend(&self, imports: &HostTable, calls: HostCalls) -> bool {
-        imports.may_suspend(calls) || self.host.time.may_yield() || self.host.may_answer_later()
+        imports.may_suspend(calls) || self.pauses()
+    }
+
+    /// Returns whether guests of the store yield, or wait for its limiter.
+    #[inline]
+    pub(super) fn pauses(&self) -> bool {
+        self.host.time.may_yield() || self.host.may_answer_later()
     }
 }
 

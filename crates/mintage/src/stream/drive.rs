@@ -238,28 +238,28 @@ impl<T: 'static> Driven<'_, T> {
         stream.is_some_and(|stream| stream.is_future)
     }
 
-    fn take_producer(&mut self) -> Option<Box<dyn Produce<T>>> {
+    fn take_producer(&mut self) -> Option<HostSide> {
         let stream = self.store.opaque.handles.streams.get(self.id.number)?;
-        typed(stream.take_producer()?)
+        stream.take_producer()
     }
 
-    fn take_consumer(&mut self) -> Option<Box<dyn Consume<T>>> {
+    fn take_consumer(&mut self) -> Option<HostSide> {
         let stream = self.store.opaque.handles.streams.get(self.id.number)?;
-        typed(stream.take_consumer()?)
+        stream.take_consumer()
     }
 
     /// Puts the producer back, unless the stream has ended.
-    fn put_producer(&mut self, producer: Box<dyn Produce<T>>) {
+    fn put_producer(&mut self, producer: HostSide) {
         match self.store.opaque.handles.streams.get(self.id.number) {
-            Some(stream) => stream.set_producer(Box::new(producer)),
+            Some(stream) => stream.set_producer(producer),
             None => self.store.expose(|| drop(producer)),
         }
     }
 
     /// Puts the consumer back, unless the stream has ended.
-    fn put_consumer(&mut self, consumer: Box<dyn Consume<T>>) {
+    fn put_consumer(&mut self, consumer: HostSide) {
         match self.store.opaque.handles.streams.get(self.id.number) {
-            Some(stream) => stream.set_consumer(Box::new(consumer)),
+            Some(stream) => stream.set_consumer(consumer),
             None => self.store.expose(|| drop(consumer)),
         }
     }
@@ -277,7 +277,7 @@ impl<T: 'static> Driven<'_, T> {
             // It has panicked.
             return Ok(Flow::Ended);
         };
-        let flow = self.produce_with(&mut *producer, guest, copy);
+        let flow = self.produce_with(typed::<dyn Produce<T>>(&mut producer), guest, copy);
         self.put_producer(producer);
         flow
     }
@@ -379,7 +379,13 @@ impl<T: 'static> Driven<'_, T> {
         };
         let cx = &mut Context::from_waker(&self.waker);
         let store = StoreContextMut(&mut *self.store);
-        let polled = consumer.poll(cx, store, self.id, false, copy.is_cancelled);
+        let polled = typed::<dyn Consume<T>>(&mut consumer).poll(
+            cx,
+            store,
+            self.id,
+            false,
+            copy.is_cancelled,
+        );
         self.put_consumer(consumer);
         let taken = match guest::writing(&mut self.store.opaque, self.id) {
             Some((_, now)) => now.progress,
@@ -415,7 +421,8 @@ impl<T: 'static> Driven<'_, T> {
             return;
         }
         if let Some(mut consumer) = self.take_consumer() {
-            self.store.expose(|| consumer.end());
+            self.store
+                .expose(|| typed::<dyn Consume<T>>(&mut consumer).end());
             self.put_consumer(consumer);
         }
     }
@@ -428,7 +435,11 @@ impl<T: 'static> Driven<'_, T> {
             return Ok(Flow::Ended);
         };
         let is_future = self.is_future();
-        let flow = self.pass_with(&mut *producer, &mut *consumer, is_future);
+        let flow = self.pass_with(
+            typed::<dyn Produce<T>>(&mut producer),
+            typed::<dyn Consume<T>>(&mut consumer),
+            is_future,
+        );
         self.put_producer(producer);
         self.put_consumer(consumer);
         flow
@@ -498,8 +509,13 @@ fn hand_over<T: 'static>(
 }
 
 /// Returns a side of the host with the type that it has in this store.
-pub(super) fn typed<S: ?Sized + 'static>(side: HostSide) -> Option<Box<S>> {
-    side.downcast::<Box<S>>().ok().map(|side| *side)
+///
+/// # Panics
+///
+/// When it was made for a store of other data.
+pub(super) fn typed<S: ?Sized + 'static>(side: &mut HostSide) -> &mut S {
+    let side = side.downcast_mut::<Box<S>>();
+    side.expect("the sides of a stream are of the data of its store")
 }
 
 /// Makes an error that of a guest's instance.

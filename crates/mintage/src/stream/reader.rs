@@ -250,16 +250,11 @@ fn pipe<D: 'static, T: 'static>(
 ) -> Result<()> {
     let id = store.opaque.id;
     let stream = store.opaque.handles.streams.held(id, end.id)?;
-    if let Some(producer) = stream.take_producer() {
-        let producer = drive::typed::<dyn producer::Produce<D>>(producer);
-        let is_of_type = producer
-            .as_ref()
-            .map(|producer| producer.item() == TypeId::of::<T>());
-        if let Some(producer) = producer {
-            stream.set_producer(Box::new(producer));
-        }
+    if let Some(mut producer) = stream.take_producer() {
+        let item = drive::typed::<dyn producer::Produce<D>>(&mut producer).item();
+        stream.set_producer(producer);
         ensure!(
-            is_of_type == Some(true),
+            item == TypeId::of::<T>(),
             "the host has made the stream or future for values of another type"
         );
     }
@@ -277,12 +272,14 @@ fn try_into<D: 'static, V: 'static>(store: &mut StoreInner<D>, end: &HeldEnd) ->
         Ok(stream) => stream,
         Err(error) => panic!("{error}"),
     };
-    let producer = drive::typed::<dyn producer::Produce<D>>(stream.take_producer()?)?;
+    let mut side = stream.take_producer()?;
+    let producer = drive::typed::<dyn producer::Produce<D>>(&mut side);
     if producer.buffered() > 0 || producer.is_finished() {
-        stream.set_producer(Box::new(producer));
+        stream.set_producer(side);
         return None;
     }
-    match producer.convert(TypeId::of::<V>()) {
+    let producer = side.downcast::<Box<dyn producer::Produce<D>>>().ok()?;
+    match (*producer).convert(TypeId::of::<V>()) {
         Ok(value) => {
             store.end_stream(end.id.number);
             end.set_over();

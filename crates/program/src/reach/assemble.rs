@@ -69,9 +69,9 @@ pub(super) fn program<'a>(
 
     let mut interface = self::interface(interface, &shape, &keys);
     interface.lowers = lowers;
-    let tasks = interface.lifts.values();
+    let tasks = interface.lifts.values().zip(lift_calls.values());
     interface.lift_tasks = tasks
-        .map(|lift| concurrent.task(&interface.types, lift))
+        .map(|(lift, &calls)| concurrent.task(&interface.types, lift, calls))
         .collect();
     interface.lift_calls = lift_calls;
     interface.tasks = concurrent.tasks;

@@ -4,8 +4,8 @@ use crate::ir::{Adapter, CanonBuiltin, CanonOp};
 use anyhow::{Result, ensure};
 use indexmap::IndexSet;
 use mintage_environ::component::{
-    ComponentTypes, EndOp, GuestCaller, GuestTask, ImportFunc, LiftedFunc, LoweredImport,
-    ReturnShape,
+    ComponentTypes, EndOp, GuestCaller, GuestTask, HostCalls, ImportFunc, LiftedFunc,
+    LoweredImport, ReturnShape,
 };
 use mintage_environ::{
     AdapterId, CanonId, CopyId, DomainId, EndOpId, FuncKey, ImportId, IndexVec, LowerId, SigId,
@@ -45,6 +45,7 @@ impl Concurrent {
         import_types: &IndexVec<ImportId, ImportFunc>,
         lowers: &IndexVec<LowerId, LoweredImport>,
         adapters: &IndexVec<AdapterId, Adapter>,
+        adapter_calls: &IndexVec<AdapterId, HostCalls>,
         canons: &IndexVec<CanonId, CanonBuiltin>,
     ) -> Result<Concurrent> {
         let mut concurrent = Concurrent {
@@ -69,7 +70,8 @@ impl Concurrent {
                 // It may wait, and only the thread of an asynchronous task may be suspended.
                 concurrent.domains.insert(adapter.lower.domain);
             }
-            let task = concurrent.task(types, &adapter.lift).map(|task| GuestTask {
+            let task = concurrent.task(types, &adapter.lift, adapter_calls[id]);
+            let task = task.map(|task| GuestTask {
                 caller: Some(GuestCaller {
                     domain: adapter.lower.domain,
                     is_async: adapter.lower.is_async,
@@ -92,7 +94,13 @@ impl Concurrent {
     }
 
     /// Returns what is to be known of the tasks of a lifted function, if its type is `async`.
-    pub fn task(&mut self, types: &ComponentTypes, lift: &LiftedFunc) -> Option<GuestTask> {
+    /// `calls` is what it may call.
+    pub fn task(
+        &mut self,
+        types: &ComponentTypes,
+        lift: &LiftedFunc,
+        calls: HostCalls,
+    ) -> Option<GuestTask> {
         let ty = types.func(lift.ty);
         ty.is_async.then(|| GuestTask {
             domain: lift.options.domain,
@@ -103,6 +111,7 @@ impl Concurrent {
                 memory: lift.options.memory,
                 string_encoding: lift.options.string_encoding,
             }),
+            calls,
             caller: None,
         })
     }

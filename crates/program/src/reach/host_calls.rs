@@ -1,4 +1,4 @@
-//! Which functions of the host each exported function may call.
+//! Which functions of the host each exported function and each task may call, and whether it waits.
 //!
 //! This follows the edges of the reference graph, with one difference: a reference to a function
 //! that one function stores and another one calls is an edge of the first alone. So code that calls
@@ -10,7 +10,7 @@ use crate::inline::{CoreFunc, FuncDef, Trampoline, TrampolineId};
 use crate::ir::CanonOp;
 use indexmap::IndexSet;
 use mintage_environ::Index;
-use mintage_environ::component::{HostCalls, LiftedFunc, Resource};
+use mintage_environ::component::{CanonOptions, HostCalls, LiftedFunc, Resource};
 
 /// The search for strongly connected components (Tarjan's algorithm). All nodes of a component may
 /// call the same.
@@ -51,13 +51,13 @@ impl<'s, 'a> HostCallsSearch<'s, 'a> {
         }
     }
 
-    /// Returns the functions of the host that a lifted function may call.
+    /// Returns what a lifted function may call.
     pub fn of_lift(&mut self, lift: &LiftedFunc<CoreFunc>) -> HostCalls {
         let functions = lift.functions().map(|func| Node::Func(func.def));
         functions.fold(HostCalls::NONE, |calls, node| calls | self.of(node))
     }
 
-    /// Returns the functions of the host that `start` may call.
+    /// Returns what `start` may call.
     fn of(&mut self, start: Node) -> HostCalls {
         let mut successors = vec![start];
         let mut path: Vec<Step> = Vec::new();
@@ -152,16 +152,23 @@ impl<'s, 'a> HostCallsSearch<'s, 'a> {
     /// other threads run, which may call anything.
     fn trampoline_calls(&self, id: TrampolineId) -> HostCalls {
         let interface = &self.graph.inlined.interface;
-        let may_wait = |ty| interface.types.func(ty).is_async;
+        let may_wait = |ty, options: &CanonOptions<CoreFunc>| {
+            interface.types.func(ty).is_async && !options.is_async
+        };
         match &self.graph.inlined.trampolines[id.index()] {
-            Trampoline::Lower(lower) if may_wait(interface.import_funcs[lower.import].ty) => {
+            Trampoline::Lower(lower)
+                if may_wait(interface.import_funcs[lower.import].ty, &lower.options) =>
+            {
                 HostCalls::ALL
             }
             Trampoline::Lower(lower) => HostCalls::import(lower.import),
-            Trampoline::Adapter { lift, .. } if may_wait(interface.lifts[*lift].ty) => {
+            Trampoline::Adapter { lift, lower, .. }
+                if may_wait(interface.lifts[*lift].ty, lower) =>
+            {
                 HostCalls::ALL
             }
-            Trampoline::Canon(builtin) if builtin.op.may_wait() => HostCalls::ALL,
+            Trampoline::Canon(builtin) if builtin.may_wait() => HostCalls::ALL,
+            Trampoline::Canon(builtin) if builtin.op.asks_for_task() => HostCalls::ASKS_FOR_TASK,
             Trampoline::Canon(builtin) => match builtin.op {
                 CanonOp::ResourceDrop(resource) => match interface.resources[resource] {
                     Resource::Imported { .. } => HostCalls::DESTRUCTORS,

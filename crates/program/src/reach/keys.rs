@@ -1,6 +1,7 @@
 //! The keys of core functions: numbers for the canonical definitions that are reachable.
 
 use super::concurrent::Concurrent;
+use super::host_calls::HostCallsSearch;
 use super::walk::Reached;
 use crate::inline::{CoreFunc, FuncDef, Inlined, Trampoline, TrampolineId};
 use crate::ir::{Adapter, CanonBuiltin, CoreInstance};
@@ -45,9 +46,14 @@ impl Numbered {
     /// # Errors
     ///
     /// If there are too many functions that copy values of streams and futures.
-    pub fn new(inlined: &Inlined<'_>, reached: &Reached) -> Result<Numbered> {
+    pub fn new(
+        inlined: &Inlined<'_>,
+        reached: &Reached,
+        search: &mut HostCallsSearch<'_, '_>,
+    ) -> Result<Numbered> {
         let mut lowers: IndexVec<LowerId, LoweredImport<CoreFunc>> = IndexVec::new();
         let mut adapters: IndexVec<AdapterId, Adapter<CoreFunc>> = IndexVec::new();
+        let mut adapter_calls = IndexVec::new();
         let mut canons: IndexVec<CanonId, CanonBuiltin<CoreFunc>> = IndexVec::new();
         let trampolines = inlined.trampolines.iter().zip(reached.trampolines.values());
         let keys = trampolines.map(|(trampoline, reason)| {
@@ -56,6 +62,7 @@ impl Numbered {
                 Trampoline::Lower(lower) => FuncKey::LowerImport(lowers.push(lower.clone())),
                 Trampoline::Adapter { lift, lower, sig } => {
                     let lift = inlined.interface.lifts[*lift].clone();
+                    adapter_calls.push(search.of_lift(&lift));
                     FuncKey::Adapter(adapters.push(Adapter {
                         ty: lift.ty,
                         lift,
@@ -84,6 +91,7 @@ impl Numbered {
                 &interface.import_funcs,
                 &lowers,
                 &adapters,
+                &adapter_calls,
                 &canons,
             )?
         };

@@ -5,9 +5,9 @@
 //! Parsed, Inlined -> graph::Graph          what refers to what
 //!                 -> walk::Reached         what the roots reach
 //!                 -> support::check        errors for what is reached and cannot be compiled
+//!                 -> host_calls            what exports and tasks may call
 //!                 -> keys::Numbered        keys of lowered imports, adapters and built-ins
 //!                 -> concurrent            what the runtime must know of tasks
-//!                 -> host_calls            what exports may call
 //!                 -> assemble::program     Program
 //! ```
 
@@ -41,8 +41,8 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, inlined: Inlined<'a>) -> Result<Prog
     let graph = Graph::new(&parsed, &inlined);
     let reached = Reached::compute(&graph)?;
     support::check(&graph, &reached)?;
-    let numbered = Numbered::new(&inlined, &reached)?;
     let mut search = HostCallsSearch::new(&graph, &reached);
+    let numbered = Numbered::new(&inlined, &reached, &mut search)?;
     let interface = &inlined.interface;
     let lifts = interface.exported_lifts.iter();
     let lift_calls = lifts.map(|&lift| search.of_lift(&interface.lifts[lift]));

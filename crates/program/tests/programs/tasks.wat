@@ -19,8 +19,8 @@
   (func (export "start") async (result u32) (canon lift (core func $i "start"))))
 ;; =>
 ;; export start: lift0 = async func() -> u32
-;; lift0: core[2]:f1 () -> (i32) in domain0 calls=all
-;; adapter0: async func(a: u32) -> u32 from in domain0 memory=mem0 async to core[0]:f1 (i32) -> (i32) in domain1 async callback=core[0]:f2
+;; lift0: core[2]:f1 () -> (i32) in domain0 calls=task
+;; adapter0: async func(a: u32) -> u32 from in domain0 memory=mem0 async to core[0]:f1 (i32) -> (i32) in domain1 async callback=core[0]:f2 calls=task
 ;; canon[0]: task.return in domain1
 ;; domain0: main mem0
 ;; domain1: no memory

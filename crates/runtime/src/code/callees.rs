@@ -4,8 +4,8 @@ use crate::sys::mmap::FileMapping;
 use anyhow::{Context, Result, anyhow, ensure};
 use hashbrown::HashMap;
 use mintage_artifact::Artifact;
-use mintage_environ::component::{CoreCallee, CoreItem, Initializer, Resource};
-use mintage_environ::{CopyId, FuncKey};
+use mintage_environ::component::{CoreCallee, CoreItem, GuestTask, Initializer, Resource};
+use mintage_environ::{AdapterId, CopyId, FuncKey, IndexVec, LiftId};
 
 /// A core function that can be called: pointers into mapped code. They are valid while the
 /// [`Code`](super::Code) lives.
@@ -59,7 +59,23 @@ impl Text {
 
 /// The pointers of all functions that the host can name, resolved once per component.
 #[derive(Clone)]
-pub struct Callees(HashMap<FuncKey, *const u8>);
+pub struct Callees {
+    pointers: HashMap<FuncKey, *const u8>,
+    /// The functions of tasks, which are called all the time.
+    adapters: IndexVec<AdapterId, Option<TaskCallees>>,
+    lifts: IndexVec<LiftId, Option<TaskCallees>>,
+}
+
+/// The functions of a task.
+#[derive(Clone, Copy)]
+pub struct TaskCallees {
+    /// Starts it.
+    pub start: Callee,
+    /// Takes an event, if the function is lifted with a callback.
+    pub callback: Option<Callee>,
+    /// Passes the result of `task.return` on to a caller in another component instance.
+    pub result: Option<Callee>,
+}
 
 // SAFETY: the pointers are to code; see `Callee`.
 unsafe impl Send for Callees {}
@@ -147,7 +163,51 @@ impl Callees {
         for id in 0..interface.copies.len() as u32 {
             resolve(FuncKey::Copy(CopyId::from_u32(id)))?;
         }
-        Ok(Callees(pointers))
+        let mut callees = Callees {
+            pointers,
+            adapters: IndexVec::new(),
+            lifts: IndexVec::new(),
+        };
+        for (id, task) in interface.tasks.iter() {
+            let task = task.as_ref().map(|task| {
+                let result = task.is_async.then(|| callees.routine(FuncKey::Return(id)));
+                callees.task(
+                    task,
+                    callees.routine(FuncKey::Start(id))?,
+                    result.transpose()?,
+                )
+            });
+            callees.adapters.push(task.transpose()?);
+        }
+        for (id, task) in interface.lift_tasks.iter() {
+            let task = task.as_ref().map(|task| {
+                let start = callees.get(interface.lifts[id].callee)?;
+                callees.task(task, start, None)
+            });
+            callees.lifts.push(task.transpose()?);
+        }
+        Ok(callees)
+    }
+
+    fn task(&self, task: &GuestTask, start: Callee, result: Option<Callee>) -> Result<TaskCallees> {
+        let callback = task.callback.map(|callback| self.get(callback));
+        Ok(TaskCallees {
+            start,
+            callback: callback.transpose()?,
+            result,
+        })
+    }
+
+    /// Returns the functions of the task that an adapter calls.
+    #[inline]
+    pub fn of_adapter(&self, id: AdapterId) -> Option<&TaskCallees> {
+        self.adapters.get(id)?.as_ref()
+    }
+
+    /// Returns the functions of the task that a call of the host is.
+    #[inline]
+    pub fn of_lift(&self, id: LiftId) -> Option<&TaskCallees> {
+        self.lifts.get(id)?.as_ref()
     }
 
     /// Returns a function that is called as an entry trampoline is.
@@ -159,7 +219,7 @@ impl Callees {
     }
 
     fn pointer(&self, key: FuncKey) -> Result<*const u8> {
-        let pointer = self.0.get(&key).copied();
+        let pointer = self.pointers.get(&key).copied();
         pointer.ok_or_else(|| anyhow!("the component's interface does not name {key}"))
     }
 

@@ -3,7 +3,7 @@
 mod callees;
 mod debug_info;
 
-pub use callees::Callee;
+pub use callees::{Callee, TaskCallees};
 pub use debug_info::DebugInfo;
 
 use crate::arch;
@@ -18,7 +18,8 @@ use mintage_artifact::{Artifact, Check, Metadata, TEXT_CHUNK};
 use mintage_environ::component::{ComponentInterface, CoreCallee};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
-    ArtifactFault, ErrorKind, FuncKey, ObjectTypeId, Printable, SigId, Target, Tunables, artifact,
+    AdapterId, ArtifactFault, ErrorKind, FuncKey, LiftId, ObjectTypeId, Printable, SigId, Target,
+    Tunables, artifact,
 };
 use std::fs::File;
 use std::path::Path;
@@ -318,6 +319,19 @@ impl Code {
     /// Returns a function of the component that is called as an entry trampoline is.
     pub(crate) fn routine(&self, key: FuncKey) -> Result<Callee> {
         self.callees.routine(key)
+    }
+
+    /// Returns the functions of the task that an adapter calls, if its type is `async`.
+    #[inline]
+    pub(crate) fn task_of_adapter(&self, id: AdapterId) -> Option<&TaskCallees> {
+        self.callees.of_adapter(id)
+    }
+
+    /// Returns the functions of the task that a call of an exported function is, if its type is
+    /// `async`.
+    #[inline]
+    pub(crate) fn task_of_lift(&self, id: LiftId) -> Option<&TaskCallees> {
+        self.callees.of_lift(id)
     }
 
     /// Returns the function of signature `sig` at an offset of the text, as tables have it.

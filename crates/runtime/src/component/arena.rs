@@ -10,39 +10,50 @@ pub struct Key {
 /// Items by key. Adding and removing takes a few instructions and usually no allocation.
 pub struct Arena<T> {
     slots: Vec<Slot<T>>,
-    free: Vec<u32>,
+    /// The first slot without an item, or [`NONE`].
+    free: u32,
+    len: usize,
 }
 
 struct Slot<T> {
     generation: u32,
+    /// The next slot without an item, if this one has none.
+    next: u32,
     item: Option<T>,
 }
+
+/// The end of the list of slots without an item.
+const NONE: u32 = u32::MAX;
 
 impl<T> Arena<T> {
     pub const fn new() -> Self {
         Arena {
             slots: Vec::new(),
-            free: Vec::new(),
+            free: NONE,
+            len: 0,
         }
     }
 
     /// Returns the number of items.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.len
     }
 
     pub fn add(&mut self, item: T) -> Key {
-        if let Some(index) = self.free.pop() {
-            let slot = &mut self.slots[index as usize];
+        self.len += 1;
+        if let Some(slot) = self.slots.get_mut(self.free as usize) {
             slot.item = Some(item);
-            return Key {
-                index,
+            let key = Key {
+                index: self.free,
                 generation: slot.generation,
             };
+            self.free = slot.next;
+            return key;
         }
         let index = self.slots.len() as u32;
         self.slots.push(Slot {
             generation: 0,
+            next: NONE,
             item: Some(item),
         });
         Key {
@@ -82,7 +93,9 @@ impl<T> Arena<T> {
         }
         let item = slot.item.take()?;
         slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(key.index);
+        slot.next = self.free;
+        self.free = key.index;
+        self.len -= 1;
         Some(item)
     }
 }
@@ -119,5 +132,14 @@ mod tests {
         assert_eq!(arena.remove(first), None);
         assert_eq!((arena.len(), arena[second]), (1, "second"));
         assert!(arena.iter().eq([&"second"]));
+        // Free slots are used again before there are new ones.
+        let more = ["third", "fourth"].map(|item| arena.add(item));
+        assert_eq!(
+            more.map(|key| arena.remove(key)),
+            [Some("third"), Some("fourth")]
+        );
+        let again = ["fifth", "sixth"].map(|item| arena.add(item));
+        assert_eq!((arena.len(), arena.slots.len()), (3, 3));
+        assert_eq!(again.map(|key| arena[key]), ["fifth", "sixth"]);
     }
 }

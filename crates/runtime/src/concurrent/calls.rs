@@ -11,10 +11,10 @@ use crate::component::concurrent::{
 };
 use crate::component::handles::HandleKind;
 use crate::entry;
-use crate::instance::{InstanceData, InstanceHandle};
+use crate::instance::{HostAccess, InstanceData, InstanceHandle};
 use mintage_environ::builtin::{BLOCKED, RESULT_POINTER};
-use mintage_environ::component::MAX_FLAT_PARAMS;
-use mintage_environ::{AdapterId, DomainId, FuncKey, Trap};
+use mintage_environ::component::{GuestCaller, GuestTask, HostCalls, MAX_FLAT_PARAMS};
+use mintage_environ::{AdapterId, CallId, DomainId, Trap};
 
 /// The hook of the builtin `call_task`, with the number of the adapter and the address of the
 /// caller's words.
@@ -57,6 +57,16 @@ unsafe fn call_task(
         true => Some(data.with_handles(|handles, _| handles.enter())),
         false => None,
     };
+    let needs_no_task =
+        !info.is_async && info.calls == HostCalls::NONE && run::runs_here(data, info, poll);
+    if needs_no_task && with(data, |state| state.try_take_exclusive(info.domain)) {
+        // SAFETY: as the caller promises.
+        unsafe { call_without_task(data, adapter, (info, caller), scope, words, poll) }?;
+        return Ok(Step::Done(match caller.is_async {
+            true => SubtaskState::Returned as u32,
+            false => 0,
+        }));
+    }
     let count = caller.words as usize;
     // SAFETY: the caller's array has a word more than its arguments and results.
     let arguments = unsafe { std::slice::from_raw_parts(words.add(1), count) };
@@ -118,6 +128,35 @@ unsafe fn call_task(
         Step::Wait(condition, then) => unsafe { wait(data, condition, then, poll) },
         step => Ok(step),
     }
+}
+
+/// Calls a callee that neither waits nor asks which task runs, and is not lifted with `async`: it
+/// ends before its caller goes on, and no one can tell that it is no task. It excludes others.
+///
+/// # Safety
+///
+/// As [`call_task`].
+unsafe fn call_without_task(
+    data: &InstanceData,
+    adapter: AdapterId,
+    (info, caller): (&GuestTask, &GuestCaller),
+    scope: Option<CallId>,
+    words: *mut u64,
+    poll: &Poll<'_>,
+) -> Result<(), Failed> {
+    let callees = data.code.task_of_adapter(adapter).ok_or(Trap::NoTask)?;
+    let (instance, host) = (InstanceHandle::new(data), HostAccess::Functions(poll.host));
+    // SAFETY: the array of the caller has room for a word before its arguments. It is that of the
+    // callee, too: the result replaces the first argument. The rest is as the caller promises.
+    unsafe {
+        words.write(scope.map_or(0, |scope| scope.as_u32().into()));
+        entry::call(instance, caller.domain, &callees.start, words, host)?;
+    }
+    if let Some(scope) = scope {
+        data.with_handles(|handles, _| handles.exit(scope))?;
+    }
+    with(data, |state| state.release_exclusive(info.domain));
+    Ok(())
 }
 
 /// Returns what a caller does whose task has begun, or waits to begin.
@@ -274,8 +313,9 @@ unsafe fn return_task(
     let mut array = [0; RESULT_POINTER + 1];
     array[..count].copy_from_slice(values);
     array[RESULT_POINTER] = with(data, |state| state.tasks[task].result_pointer);
-    let callee = data.code.routine(FuncKey::Return(adapter));
-    let callee = callee.map_err(|error| Failed::Stopped(entry::Stopped::without_frames(error)))?;
+    let callees = data.code.task_of_adapter(adapter);
+    let callee = callees.and_then(|callees| callees.result);
+    let callee = callee.ok_or(Trap::TaskReturnMismatch)?;
     let current = with(data, |state| state.current.take());
     // SAFETY: the call of the guest that has called this is under way.
     let host = unsafe { data.current().host().confined() };

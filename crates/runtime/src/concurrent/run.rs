@@ -7,9 +7,10 @@ use crate::component::concurrent::{
     Caller, Condition, EventCode, Origin, Start, SubtaskState, TaskState, Then, ThreadState,
     WaitableKind,
 };
-use crate::entry::{Stopped, SuspendableCall, TrapReport, current_stack_limit};
-use crate::instance::{InstanceData, InstanceHandle};
-use mintage_environ::{DomainId, FuncKey, MemoryId, Trap};
+use crate::entry::{self, Stopped, SuspendableCall, TrapReport, current_stack_limit};
+use crate::instance::{HostAccess, InstanceData, InstanceHandle};
+use mintage_environ::component::{GuestTask, HostCalls};
+use mintage_environ::{DomainId, MemoryId, Trap};
 use std::task::Poll as Polled;
 
 /// How far a thread has come.
@@ -176,7 +177,7 @@ fn begin(data: &InstanceData, thread: Key) -> Result<bool, Failed> {
             };
             with(data, |state| {
                 let domain = state.threads[thread].domain;
-                state.take_exclusive(domain, thread);
+                state.take_exclusive(domain);
                 state.threads[thread].start = Start::Callback(event);
             });
         }
@@ -384,6 +385,21 @@ pub(super) unsafe fn run(
             state.current.replace(inner)
         });
         let fiber = with(data, |state| state.threads[thread].fiber.take());
+        let runs_here = fiber.is_none() && {
+            let task = with(data, |state| state.origin(thread));
+            let task = task.and_then(|origin| info(data, origin));
+            task.is_some_and(|task| runs_here(data, task, poll))
+        };
+        if runs_here {
+            // SAFETY: as the caller promises.
+            unsafe { call_here(data, thread, poll) }?;
+            with(data, |state| state.current = outer);
+            let again = ended(data, thread).map_err(|failed| trapped(data, failed))?;
+            match again {
+                true => continue,
+                false => return Ok(Ran::Back),
+            }
+        }
         let mut fiber = match fiber {
             Some(mut fiber) => {
                 // SAFETY: as the caller promises. The call is suspended.
@@ -437,6 +453,34 @@ pub(super) unsafe fn run(
     }
 }
 
+/// Returns whether the functions of a task need no stack of their own, since nothing can suspend
+/// them.
+pub(super) fn runs_here(data: &InstanceData, task: &GuestTask, poll: &Poll<'_>) -> bool {
+    let pauses = || match data.hooks {
+        // SAFETY: the host may be used as `poll` says, and no code of the store runs.
+        Some(hooks) => unsafe { (hooks.pauses)(poll.host) },
+        None => true,
+    };
+    // A call of the host is suspended where it returns.
+    task.caller.is_some()
+        && !task.calls.intersects(HostCalls::WAITS)
+        && !data.imports.may_suspend(task.calls)
+        && !pauses()
+}
+
+/// Makes the call of a thread that has no stack, on this stack.
+///
+/// # Safety
+///
+/// As [`resume`]. Nothing suspends the call ([`runs_here`]).
+unsafe fn call_here(data: &InstanceData, thread: Key, poll: &Poll<'_>) -> Result<(), Stopped> {
+    let call = with(data, |state| Start::prepare(data, state, thread));
+    let (domain, callee, words) = call.map_err(|failed| trapped(data, failed))?;
+    let (instance, host) = (InstanceHandle::new(data), HostAccess::Functions(poll.host));
+    // SAFETY: as in `start`.
+    unsafe { entry::call(instance, domain, &callee, words, host) }
+}
+
 /// Makes the stack of a thread that has none, with the call that it makes.
 ///
 /// # Safety
@@ -472,7 +516,6 @@ impl Start {
     ) -> Result<(DomainId, crate::code::Callee, *mut u64), Failed> {
         let (start, task) = (state.threads[thread].start, state.threads[thread].task);
         let interface = data.code.interface();
-        let missing = |error: anyhow::Error| Failed::Stopped(Stopped::without_frames(error));
         match start {
             Start::Task => {
                 let task = &mut state.tasks[task];
@@ -489,14 +532,14 @@ impl Start {
                     Origin::Adapter(id) => {
                         let info = interface.tasks.get(id).and_then(Option::as_ref);
                         let caller = info.and_then(|info| info.caller.as_ref());
-                        let domain = caller.map_or(DomainId::from_u32(0), |caller| caller.domain);
-                        let callee = data.code.routine(FuncKey::Start(id)).map_err(missing)?;
-                        (domain, callee, words)
+                        let domain = caller.ok_or(Trap::NoTask)?.domain;
+                        let callees = data.code.task_of_adapter(id).ok_or(Trap::NoTask)?;
+                        (domain, callees.start, words)
                     }
                     Origin::Lift(id) => {
                         let lift = &interface.lifts[id];
-                        let callee = data.code.callee(lift.callee).map_err(missing)?;
-                        (lift.options.domain, callee, words)
+                        let callees = data.code.task_of_lift(id).ok_or(Trap::NoTask)?;
+                        (lift.options.domain, callees.start, words)
                     }
                     Origin::Synchronous => return Err(Trap::NoTask.into()),
                 })
@@ -506,13 +549,19 @@ impl Start {
                 for (word, value) in task.words.iter_mut().zip(event) {
                     *word = value.into();
                 }
-                let info = info(data, task.origin).ok_or(Trap::NoTask)?;
-                let callback = info.callback.ok_or(Trap::NoTask)?;
-                let callee = data.code.callee(callback).map_err(missing)?;
-                Ok((info.domain, callee, task.words.as_mut_ptr()))
+                let callees = match task.origin {
+                    Origin::Adapter(id) => data.code.task_of_adapter(id),
+                    Origin::Lift(id) => data.code.task_of_lift(id),
+                    Origin::Synchronous => None,
+                };
+                let callback = callees.and_then(|callees| callees.callback);
+                let callback = callback.ok_or(Trap::NoTask)?;
+                Ok((task.domain, callback, task.words.as_mut_ptr()))
             }
             Start::Function(offset, sig) => {
-                let callee = data.code.callee_at(offset, sig).map_err(missing)?;
+                let callee = data.code.callee_at(offset, sig);
+                let callee =
+                    callee.map_err(|error| Failed::Stopped(Stopped::without_frames(error)))?;
                 let thread = &mut state.threads[thread];
                 Ok((thread.domain, callee, thread.words.as_mut_ptr()))
             }
@@ -522,10 +571,7 @@ impl Start {
 }
 
 /// Returns what is known of the tasks of a function whose type is `async`.
-pub(super) fn info(
-    data: &InstanceData,
-    origin: Origin,
-) -> Option<&mintage_environ::component::GuestTask> {
+pub(super) fn info(data: &InstanceData, origin: Origin) -> Option<&GuestTask> {
     let interface = data.code.interface();
     match origin {
         Origin::Adapter(id) => interface.tasks.get(id)?.as_ref(),

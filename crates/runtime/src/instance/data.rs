@@ -72,6 +72,13 @@ pub struct HostHooks {
     ///
     /// Machine code of the store has left for this, and no one else uses the store.
     pub cancel: unsafe fn(host: NonNull<()>, number: u64),
+    /// Returns whether guests that call no host function may be suspended, too: because they yield
+    /// after some time, or wait for the limiter.
+    ///
+    /// # Safety
+    ///
+    /// As for `cancel`.
+    pub pauses: unsafe fn(host: NonNull<()>) -> bool,
     /// Learns that the guest at the other side of an end of the host has begun or cancelled a copy,
     /// or has dropped its end. It gets the tag of the guest's instance, and the number of the
     /// host's end.

@@ -2,16 +2,18 @@
 //!
 //! They are in blocks of 64, each with a word that says which of them were woken. Whoever wakes one
 //! sets its bit, and wakes the task that polls the store. So finding what is to be polled takes a
-//! few loads, and nothing is allocated for a future whose place was used before.
+//! few loads, and a waker needs no allocation: it points into the block.
 
 use super::super::Exclusive;
 use crate::error::Result;
 use crate::types::StoreInstanceId;
 use atomic_waker::AtomicWaker;
+use smallvec::SmallVec;
+use std::mem::offset_of;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Wake, Waker};
+use std::task::{RawWaker, RawWakerVTable, Waker};
 
 /// A future of the host. An error stops the instance that it works for, if there is one.
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -48,7 +50,7 @@ impl HostTaskId {
 pub(crate) struct HostTasks {
     places: Vec<Place>,
     free: Vec<u32>,
-    blocks: Vec<Arc<AtomicU64>>,
+    blocks: SmallVec<[Arc<Block>; 1]>,
     alarm: Arc<Alarm>,
     /// The number of places in use that have or will have a future.
     running: usize,
@@ -72,29 +74,80 @@ struct Place {
     work: Option<Exclusive<Work>>,
     /// The instance that ends with it.
     owner: Option<StoreInstanceId>,
-    waker: Waker,
     /// Whether it only wakes, and was woken.
     is_woken: bool,
 }
 
-/// What wakes one future.
-struct PlaceWaker {
-    block: Arc<AtomicU64>,
-    bit: u64,
+/// What the wakers of 64 futures point to.
+///
+/// It is at a multiple of 64 bytes. So the address of a byte of the names is that of the block and
+/// the number of the byte, which is that of the future in the block.
+#[repr(C, align(64))]
+struct Block {
+    /// One byte for each future, whose value is of no importance.
+    names: [u8; BLOCK],
+    woken: AtomicU64,
     alarm: Arc<Alarm>,
 }
 
-impl Wake for PlaceWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+const _: () = assert!(BLOCK == 64 && align_of::<Block>() == BLOCK && offset_of!(Block, names) == 0);
+
+impl Block {
+    fn new(alarm: Arc<Alarm>) -> Arc<Block> {
+        Arc::new(Block {
+            names: [0; BLOCK],
+            woken: AtomicU64::new(0),
+            alarm,
+        })
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.block.fetch_or(self.bit, Ordering::SeqCst);
+    fn wake(&self, number: usize) {
+        self.woken.fetch_or(1 << number, Ordering::SeqCst);
         self.alarm.is_raised.store(true, Ordering::SeqCst);
         self.alarm.task.wake();
     }
+
+    /// Returns the waker of a future of the block.
+    fn waker(self: Arc<Self>, number: usize) -> Waker {
+        assert!(number < BLOCK, "a block has {BLOCK} futures");
+        let data = Arc::into_raw(self).cast::<u8>().wrapping_add(number);
+        // SAFETY: the data is the address of a name of a block, with a reference to the block that
+        // is the waker's own. The functions may be called on any thread, since `Block` is `Sync`.
+        unsafe { Waker::new(data.cast(), &WAKER) }
+    }
+
+    /// Returns the block and the number of the future of a waker.
+    fn of(data: *const ()) -> (*const Block, usize) {
+        let block = data.map_addr(|address| address & !(BLOCK - 1));
+        (block.cast(), data.addr() & (BLOCK - 1))
+    }
 }
+
+/// The functions of wakers. Their data is the address of a name of a block. Each waker has a
+/// reference to its block.
+static WAKER: RawWakerVTable = RawWakerVTable::new(
+    |data| {
+        let (block, _) = Block::of(data);
+        // SAFETY: `Block::waker` made the pointer by `Arc::into_raw`, and the waker has a reference.
+        unsafe { Arc::increment_strong_count(block) };
+        RawWaker::new(data, &WAKER)
+    },
+    |data| {
+        let (block, number) = Block::of(data);
+        // SAFETY: as above. The waker gives up its reference.
+        unsafe { Arc::from_raw(block) }.wake(number);
+    },
+    |data| {
+        let (block, number) = Block::of(data);
+        // SAFETY: the waker has a reference.
+        unsafe { &*block }.wake(number);
+    },
+    |data| {
+        let (block, _) = Block::of(data);
+        // SAFETY: as for the second function.
+        drop(unsafe { Arc::from_raw(block) });
+    },
+);
 
 impl HostTasks {
     /// Returns the number of futures.
@@ -151,20 +204,14 @@ impl HostTasks {
     fn add_place(&mut self) -> u32 {
         let index = self.places.len();
         if index.is_multiple_of(BLOCK) {
-            self.blocks.push(Arc::default());
+            self.blocks.push(Block::new(self.alarm.clone()));
         }
-        let waker = PlaceWaker {
-            block: self.blocks[index / BLOCK].clone(),
-            bit: 1 << (index % BLOCK),
-            alarm: self.alarm.clone(),
-        };
         self.places.push(Place {
             generation: 0,
             is_used: false,
             counts: false,
             work: None,
             owner: None,
-            waker: Waker::from(Arc::new(waker)),
             is_woken: false,
         });
         index as u32
@@ -181,7 +228,13 @@ impl HostTasks {
     ///
     /// When it is not.
     pub fn waker(&mut self, id: HostTaskId) -> Waker {
-        self.place(id).expect("the place is in use").waker.clone()
+        self.place(id).expect("the place is in use");
+        self.waker_at(id.index)
+    }
+
+    fn waker_at(&self, index: u32) -> Waker {
+        let block = self.blocks[index as usize / BLOCK].clone();
+        block.waker(index as usize % BLOCK)
     }
 
     /// Puts a future into its place, unless it was ended meanwhile: then it comes back.
@@ -189,11 +242,12 @@ impl HostTasks {
         let Some(place) = self.place(id) else {
             return Some(work);
         };
-        if std::mem::take(&mut place.is_woken) {
-            // While it was polled, someone else has looked for those that were woken.
-            place.waker.wake_by_ref();
-        }
+        // While it was polled, someone else has looked for those that were woken.
+        let was_woken = std::mem::take(&mut place.is_woken);
         let before = place.work.replace(Exclusive::new(work));
+        if was_woken {
+            self.wake(id.index);
+        }
         before.map(Exclusive::into_inner)
     }
 
@@ -237,17 +291,17 @@ impl HostTasks {
     pub fn take_bit(&mut self, id: HostTaskId) -> bool {
         let bit = 1 << (id.index as usize % BLOCK);
         let block = self.blocks.get(id.index as usize / BLOCK);
-        block.is_some_and(|block| block.fetch_and(!bit, Ordering::SeqCst) & bit != 0)
+        block.is_some_and(|block| block.woken.fetch_and(!bit, Ordering::SeqCst) & bit != 0)
     }
 
     /// Returns the indexes of places that were woken since the last call.
-    pub fn woken(&mut self) -> Vec<u32> {
-        let mut woken = Vec::new();
+    pub fn woken(&mut self) -> SmallVec<[u32; 8]> {
+        let mut woken = SmallVec::new();
         if !self.alarm.is_raised.swap(false, Ordering::SeqCst) {
             return woken;
         }
         for (number, block) in self.blocks.iter().enumerate() {
-            let mut bits = block.swap(0, Ordering::SeqCst);
+            let mut bits = block.woken.swap(0, Ordering::SeqCst);
             while bits != 0 {
                 let bit = bits.trailing_zeros();
                 woken.push(number as u32 * BLOCK as u32 + bit);
@@ -259,7 +313,7 @@ impl HostTasks {
 
     /// Wakes the future in a place.
     pub fn wake(&self, index: u32) {
-        self.places[index as usize].waker.wake_by_ref();
+        self.blocks[index as usize / BLOCK].wake(index as usize % BLOCK);
     }
 
     /// Takes a future that was woken, to be polled with its waker.
@@ -276,7 +330,7 @@ impl HostTasks {
             index,
             generation: place.generation,
         };
-        Some((id, work.into_inner(), place.waker.clone()))
+        Some((id, work.into_inner(), self.waker_at(index)))
     }
 
     /// Returns the instance that a future works for.
@@ -327,9 +381,28 @@ mod tests {
         wakers.iter().for_each(Waker::wake_by_ref);
         wakers[0].wake_by_ref();
         assert!(tasks.is_woken());
-        assert_eq!(tasks.woken(), [3, 64, 199]);
+        assert_eq!(tasks.woken()[..], [3, 64, 199]);
         assert!(tasks.woken().is_empty() && !tasks.is_woken());
         assert_eq!(tasks.running(), 200);
+    }
+
+    #[test]
+    fn wakers_outlive_the_futures() {
+        let mut tasks = HostTasks::default();
+        let ids: Vec<_> = (0..130).map(|_| tasks.reserve(None)).collect();
+        let first = tasks.waker(ids[0]);
+        let last = tasks.waker(ids[129]);
+        assert!(first.will_wake(&first.clone()) && first.will_wake(&tasks.waker(ids[0])));
+        assert!(!first.will_wake(&tasks.waker(ids[1])) && !first.will_wake(&last));
+        drop(first.clone());
+        let copy = last.clone();
+        std::thread::spawn(move || copy.wake())
+            .join()
+            .expect("it wakes");
+        assert_eq!(tasks.woken()[..], [129]);
+        drop(tasks);
+        first.wake_by_ref();
+        last.wake();
     }
 
     #[test]

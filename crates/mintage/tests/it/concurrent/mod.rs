@@ -5,12 +5,14 @@
 //! guest       the guest of these tests, and what its host function waits for
 //! calls       calls that go on together, cancellation by guests, values
 //! cancel      calls that the host cancels or gives up
+//! direct      calls between components that need no stack
 //! failures    errors, traps, panics, deadlines, limits
 //! host        tasks of the host, accessors, dropped futures
 //! ```
 
 mod calls;
 mod cancel;
+mod direct;
 mod failures;
 mod guest;
 mod host;

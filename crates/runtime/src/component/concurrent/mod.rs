@@ -86,9 +86,9 @@ struct Domain {
     backpressure: u32,
     /// The number of tasks that wait to enter.
     waiting_to_enter: usize,
-    /// The thread whose task excludes all others that are lifted without `async` or with a
+    /// Whether a task runs that excludes all others that are lifted without `async` or with a
     /// callback.
-    exclusive: Option<Key>,
+    excludes: bool,
     /// Tasks that wait to enter, and exclude others.
     entering_exclusive: VecDeque<Key>,
     /// Other tasks that wait to enter.
@@ -161,7 +161,7 @@ impl<F> Concurrent<F> {
     /// Returns whether a task that excludes others, or does not, may enter.
     fn is_gate_open(&mut self, domain: DomainId, is_exclusive: bool) -> bool {
         let state = self.domain(domain);
-        state.backpressure == 0 && !(is_exclusive && state.exclusive.is_some())
+        state.backpressure == 0 && !(is_exclusive && state.excludes)
     }
 
     /// Makes those that wait longest to enter ready.
@@ -178,17 +178,26 @@ impl<F> Concurrent<F> {
             .for_each(|thread| self.enqueue(thread));
     }
 
-    /// Makes `thread` the one that excludes others.
-    pub fn take_exclusive(&mut self, domain: DomainId, thread: Key) {
+    /// Excludes others.
+    pub fn take_exclusive(&mut self, domain: DomainId) {
         let state = self.domain(domain);
-        debug_assert!(state.exclusive.is_none());
-        state.exclusive = Some(thread);
+        debug_assert!(!state.excludes);
+        state.excludes = true;
+    }
+
+    /// Excludes others, if a task that does so would begin at once. Returns whether it would.
+    pub fn try_take_exclusive(&mut self, domain: DomainId) -> bool {
+        let begins = self.domain(domain).waiting_to_enter == 0 && self.is_gate_open(domain, true);
+        if begins {
+            self.take_exclusive(domain);
+        }
+        begins
     }
 
     /// Lets others in that are excluded.
     pub fn release_exclusive(&mut self, domain: DomainId) {
         let state = self.domain(domain);
-        state.exclusive = None;
+        state.excludes = false;
         let waiting = std::mem::take(&mut state.waiting_for_exclusive);
         waiting.into_iter().for_each(|thread| self.enqueue(thread));
         self.wake_entering(domain);

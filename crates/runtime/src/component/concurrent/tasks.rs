@@ -336,6 +336,13 @@ impl<F> Concurrent<F> {
         }
     }
 
+    /// Returns the function whose call a thread belongs to, unless it is one that the call has made.
+    pub fn origin(&self, thread: Key) -> Option<Origin> {
+        let Thread { task, start, .. } = self.threads[thread];
+        let is_first = matches!(start, Start::Task | Start::Callback(_));
+        is_first.then(|| self.tasks[task].origin)
+    }
+
     /// Returns the task of the current thread.
     pub fn current_task(&self) -> Option<Key> {
         let thread = self.threads.get(self.current?)?;
@@ -367,7 +374,7 @@ impl<F> Concurrent<F> {
     pub fn enter(&mut self, thread: Key) {
         let Thread { task, domain, .. } = self.threads[thread];
         if self.tasks[task].is_exclusive {
-            self.take_exclusive(domain, thread);
+            self.take_exclusive(domain);
         }
         self.register(thread);
     }
@@ -411,7 +418,7 @@ impl<F> Concurrent<F> {
         if let Condition::Exclusive | Condition::Callback(_) = condition {
             let domain = self.threads[key].domain;
             let state = self.domain(domain);
-            if state.exclusive.is_some() && !state.waiting_for_exclusive.contains(&key) {
+            if state.excludes && !state.waiting_for_exclusive.contains(&key) {
                 state.waiting_for_exclusive.push_back(key);
             }
         }
@@ -477,9 +484,9 @@ impl<F> Concurrent<F> {
                 } = self.tasks[task];
                 state == TaskState::PendingCancel || self.is_gate_open(domain, is_exclusive)
             }
-            Condition::Exclusive => self.domain(domain).exclusive.is_none(),
+            Condition::Exclusive => !self.domain(domain).excludes,
             Condition::Callback(set) => {
-                self.domain(domain).exclusive.is_none()
+                !self.domain(domain).excludes
                     && (self.set_has_event(set) || self.tasks[task].has_pending_cancel())
             }
             Condition::Set(set) => self.set_has_event(set),
