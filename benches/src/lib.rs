@@ -8,6 +8,7 @@
 //! | [`commands`] | components that use WASI, and their metrics |
 //! | `tasks` | metrics of components whose functions are `async` |
 //! | [`metrics`] | the list of metrics, each with a function that prepares its probe |
+//! | [`differ`] | compares the results of random asynchronous programs |
 //! | [`duel`] | runs the probes of two engines alternately |
 //! | [`stats`] | reduces samples to medians and quartiles |
 //! | [`report`], [`summary`], [`chart`] | print medians as a table, JSON, sentences or a chart |
@@ -18,6 +19,7 @@
 pub mod chart;
 pub mod commands;
 pub mod contender;
+pub mod differ;
 pub mod duel;
 pub mod guest;
 pub mod kernels;

@@ -24,8 +24,8 @@ impl Mintage {
 
 /// An instance and its store.
 pub struct Live {
-    store: Store<()>,
-    instance: Instance,
+    pub(crate) store: Store<()>,
+    pub(crate) instance: Instance,
 }
 
 impl Host for Mintage {

@@ -77,9 +77,14 @@ program() { # NAME PATH [ARGUMENT...]
 program rustc "$usr/bin/rustc"
 program rustdoc "$usr/bin/rustdoc"
 program ld.lld "$usr/lib/llvm-$llvm/bin/lld"
-program cc "$usr/lib/llvm-$llvm/bin/clang" -no-canonical-prefixes --target=aarch64-linux-gnu \
-  "--sysroot=$dir/target" -resource-dir "$usr/lib/llvm-$llvm/lib/clang/$llvm" \
-  "-fuse-ld=$dir/bin/ld.lld" -Wno-unused-command-line-argument
+# The compiler starts itself for parts of its work, with nothing before the name of the part.
+program clang "$usr/lib/llvm-$llvm/bin/clang"
+cat >"$dir/bin/cc" <<EOF
+#!/bin/sh
+exec $dir/bin/clang -no-canonical-prefixes --target=aarch64-linux-gnu --sysroot=$dir/target \\
+  -resource-dir $usr/lib/llvm-$llvm/lib/clang/$llvm -fuse-ld=$dir/bin/ld.lld \\
+  -Wno-unused-command-line-argument "\$@"
+EOF
 # Programs that tests start are for aarch64, too. The kernel starts the emulator for them where it is
 # registered: in a user namespace of its own (Linux 6.7), so that nothing outside of it changes.
 magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
