@@ -4,8 +4,8 @@ use super::host::typecheck;
 use super::protocol::{Call, CallAbi};
 use super::reexport;
 use crate::abi::{
-    ComponentNamedList, InstanceTypes, InterfaceType, Lift, LiftContext, LiftSource, Lower,
-    LowerContext, LowerTarget,
+    ComponentNamedList, InterfaceType, Lift, LiftContext, LiftSource, Lower, LowerContext,
+    LowerTarget,
 };
 use crate::error::{Error, ErrorKind, Result, ensure, format_err};
 use crate::store::{CallScope, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
@@ -232,10 +232,10 @@ impl Func {
         let StoreInstance {
             component, linked, ..
         } = self.instance(&store.0.opaque)?;
-        typecheck::<Params, Return>(
+        linked.check_type(
             self.type_in(component),
-            &InstanceTypes::new(&component.interface().types, linked.resources.as_slice()),
-            "the Rust type has",
+            &component.interface().types,
+            typecheck::<Params, Return>,
         )?;
         Ok(TypedFunc {
             func: *self,

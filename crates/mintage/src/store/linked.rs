@@ -2,12 +2,14 @@
 
 use super::waiting::Destroyed;
 use crate::StoreContextMut;
+use crate::abi::InstanceTypes;
 use crate::error::Result;
 use crate::types::HostResourceTypes;
-use mintage_environ::{Index, ResourceId};
+use mintage_environ::component::ComponentTypes;
+use mintage_environ::{FuncTypeId, Index, ResourceId};
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The host's destructor of a resource type, with the representation as its argument.
 pub(crate) enum Destructor<T: 'static> {
@@ -49,6 +51,9 @@ pub(crate) struct LinkedImports {
     destructors: Box<dyn Any + Send + Sync>,
     /// The host functions that the component exports again.
     reexports: Box<dyn Any + Send + Sync>,
+    /// The type of the function that was compared first, and the address of the code that has
+    /// compared it with Rust's types.
+    checked: OnceLock<(FuncTypeId, usize)>,
 }
 
 impl LinkedImports {
@@ -62,7 +67,32 @@ impl LinkedImports {
             resources,
             destructors: Box::new(destructors),
             reexports: Box::new(reexports),
+            checked: OnceLock::new(),
         }
+    }
+
+    /// Compares the type of a function by `check`, unless the same code has found before that it is
+    /// right. The result depends on nothing but that code, the component, and what is linked.
+    ///
+    /// This remembers one function: most components export one that is called for each instance.
+    ///
+    /// # Errors
+    ///
+    /// Those of `check`.
+    pub fn check_type(
+        &self,
+        ty: FuncTypeId,
+        types: &ComponentTypes,
+        check: fn(FuncTypeId, &InstanceTypes<'_>, &str) -> Result<()>,
+    ) -> Result<()> {
+        let this = (ty, check as *const () as usize);
+        if self.checked.get() == Some(&this) {
+            return Ok(());
+        }
+        let types = InstanceTypes::new(types, self.resources.as_slice());
+        check(ty, &types, "the Rust type has")?;
+        let _ = self.checked.set(this);
+        Ok(())
     }
 
     /// Returns the destructor of a resource type of the host, for stores of `T`.
