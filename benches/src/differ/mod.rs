@@ -14,7 +14,9 @@ const ARGUMENTS: [u32; 2] = [1, 77];
 /// What was run so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
+    /// Programs, each of which was run in all ways.
     pub programs: u64,
+    /// Calls by the host of one engine.
     pub calls: u64,
     /// Calls that trap, in all engines.
     pub traps: u64,
@@ -52,6 +54,7 @@ impl Differ {
         })
     }
 
+    /// Returns what was run so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }

@@ -142,12 +142,12 @@ const BUILTINS: &[(&str, &str, &str)] = &[
     (
         "read",
         "(param i32 i32 i32) (result i32)",
-        "stream.read $bytes (memory (core memory $memory \"memory\"))",
+        "stream.read $bytes async (memory (core memory $memory \"memory\"))",
     ),
     (
         "write",
         "(param i32 i32 i32) (result i32)",
-        "stream.write $bytes (memory (core memory $memory \"memory\"))",
+        "stream.write $bytes async (memory (core memory $memory \"memory\"))",
     ),
     (
         "drop-readable",
@@ -189,12 +189,24 @@ const HELPERS: &str = r#"
         (local.get $sum))
       (func $fill (param $at i32) (param $len i32) (param $byte i32)
         (memory.fill (local.get $at) (local.get $byte) (local.get $len)))
+      ;; Waits for a copy that has returned `status`, and returns how it has ended.
+      (func $settle (param $end i32) (param $status i32) (result i32)
+        (local $set i32) (local $event i32)
+        (if (i32.ne (local.get $status) (i32.const -1)) (then (return (local.get $status))))
+        (local.set $set (call $set-new))
+        (local.set $event (call $alloc (i32.const 8)))
+        (call $join (local.get $end) (local.get $set))
+        (drop (call $set-wait (local.get $set) (local.get $event)))
+        (call $join (local.get $end) (i32.const 0))
+        (call $set-drop (local.get $set))
+        (i32.load offset=4 (local.get $event)))
       ;; Reads a stream to its end, `len` bytes at a time, and returns the sum of the bytes.
       (func $read-all (param $stream i32) (param $len i32) (result i32)
         (local $at i32) (local $sum i32) (local $got i32)
         (local.set $at (call $alloc (local.get $len)))
         (loop $again
-          (local.set $got (call $read (local.get $stream) (local.get $at) (local.get $len)))
+          (local.set $got (call $settle (local.get $stream)
+            (call $read (local.get $stream) (local.get $at) (local.get $len))))
           (memory.fill (i32.add (local.get $at) (i32.shr_u (local.get $got) (i32.const 4)))
             (i32.const 0) (i32.sub (local.get $len) (i32.shr_u (local.get $got) (i32.const 4))))
           (local.set $sum (i32.add (local.get $sum) (call $bytes (local.get $at) (local.get $len))))
@@ -214,7 +226,8 @@ const HELPERS: &str = r#"
       (func $write-all (param $stream i32) (param $at i32) (param $len i32) (local $done i32)
         (block $end (loop $again
           (br_if $end (i32.eqz (local.get $len)))
-          (local.set $done (call $write (local.get $stream) (local.get $at) (local.get $len)))
+          (local.set $done (call $settle (local.get $stream)
+            (call $write (local.get $stream) (local.get $at) (local.get $len))))
           (local.set $at (i32.add (local.get $at) (i32.shr_u (local.get $done) (i32.const 4))))
           (local.set $len (i32.sub (local.get $len) (i32.shr_u (local.get $done) (i32.const 4))))
           (br_if $again (i32.eqz (i32.and (local.get $done) (i32.const 15)))))))

@@ -166,6 +166,9 @@ impl<F> Concurrent<F> {
 
     /// Makes those that wait longest to enter ready.
     fn wake_entering(&mut self, domain: DomainId) {
+        if self.domain(domain).waiting_to_enter == 0 {
+            return;
+        }
         self.shuffle_entering(domain);
         let state = self.domain(domain);
         let first = [
@@ -198,8 +201,10 @@ impl<F> Concurrent<F> {
     pub fn release_exclusive(&mut self, domain: DomainId) {
         let state = self.domain(domain);
         state.excludes = false;
-        let waiting = std::mem::take(&mut state.waiting_for_exclusive);
-        waiting.into_iter().for_each(|thread| self.enqueue(thread));
+        if !state.waiting_for_exclusive.is_empty() {
+            let waiting = std::mem::take(&mut state.waiting_for_exclusive);
+            waiting.into_iter().for_each(|thread| self.enqueue(thread));
+        }
         self.wake_entering(domain);
     }
 

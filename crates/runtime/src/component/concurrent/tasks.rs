@@ -324,16 +324,12 @@ impl<F> Concurrent<F> {
         }
     }
 
-    /// Returns the array of a task, which has at least `count` words. All are 0.
+    /// Returns the array of a task, which has at least `count` words. They may be those of an
+    /// earlier task.
     pub fn new_words(&mut self, count: usize) -> Box<[u64]> {
         let spare = (count <= TASK_WORDS).then(|| self.spare_words.pop());
-        match spare.flatten() {
-            Some(mut words) => {
-                words.fill(0);
-                words
-            }
-            None => vec![0; count.max(TASK_WORDS)].into_boxed_slice(),
-        }
+        let new = || vec![0; count.max(TASK_WORDS)].into_boxed_slice();
+        spare.flatten().unwrap_or_else(new)
     }
 
     /// Returns the function whose call a thread belongs to, unless it is one that the call has made.
