@@ -119,8 +119,8 @@ pub struct InstanceData {
     /// The number of the thread that used the slab last; 0 if none has. Whoever has a context
     /// pointer may write.
     user: Cell<u64>,
-    /// The number of page faults that this thread had had before its first access, if no other
-    /// thread has used the slab.
+    /// A number of page faults that this thread had had at some time before its first access, if no
+    /// other thread has used the slab.
     faults: Cell<Option<u64>>,
     /// Whether the instance's state depends on the host: on an answer of a host function, or on
     /// refused growth.
@@ -320,7 +320,7 @@ impl InstanceData {
             // Only if the written pages are known now can they still be known afterwards.
             let counts = self.slab.knows_written();
             self.faults
-                .set(counts.then(sys::thread::page_faults).flatten());
+                .set(counts.then(sys::thread::earlier_page_faults).flatten());
             self.prepare();
         } else {
             self.faults.set(None);
@@ -375,7 +375,11 @@ impl InstanceData {
             || self.code.shelf().pool().pagemap().is_some() && sys::thread::page_faults() == faults;
         match faults.is_some() && user == sys::thread::number() && knows() {
             true => Written::Known,
-            false => Written::Anything,
+            false => {
+                // What is done about that may fault as well.
+                sys::thread::forget_page_faults();
+                Written::Anything
+            }
         }
     }
 

@@ -25,6 +25,8 @@ thread_local! {
     /// The thread's number; 0 before it is first asked for. It has a constant initial value and no
     /// destructor, so an access is one load.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
+    /// What the last call of [`page_faults`] returned, unless that was forgotten.
+    static FAULTS: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 /// Returns the number of this thread, which no other thread of the process has or had. It is not 0.
@@ -72,7 +74,20 @@ pub fn stack() -> Range<usize> {
 /// them.
 pub fn page_faults() -> Option<u64> {
     static COUNTED: OnceLock<bool> = OnceLock::new();
-    COUNTED.get_or_init(are_faults_counted).then(count_faults)
+    let count = COUNTED.get_or_init(are_faults_counted).then(count_faults);
+    FAULTS.set(count);
+    count
+}
+
+/// Returns how many page faults the current thread had had at some time before now. That takes no
+/// call of the system, if [`page_faults`] was called since the last [`forget_page_faults`].
+pub fn earlier_page_faults() -> Option<u64> {
+    FAULTS.get().or_else(page_faults)
+}
+
+/// Makes the next [`earlier_page_faults`] count.
+pub fn forget_page_faults() {
+    FAULTS.set(None);
 }
 
 fn count_faults() -> u64 {
