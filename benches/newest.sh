@@ -17,10 +17,15 @@ toolchain=${GUEST_TOOLCHAIN:-$target/guests/toolchain}
 [ -x "$toolchain/bin/rustc" ] || tests/wit-bindgen/toolchain.sh "$toolchain"
 
 copy=$target/newest
-mkdir -p "$copy"
-# Times are kept, so that cargo builds what is new alone.
-git ls-files -z | xargs -0 cp --parents -p -u -t "$copy"
-sed -i "s/=48\.0\.8/=$version/" "$copy/benches/Cargo.toml"
+# Only what differs is written, so that cargo builds that alone.
+put() { # SOURCE FILE
+  cmp -s "$1" "$copy/$2" || { mkdir -p "$(dirname "$copy/$2")" && cat "$1" >"$copy/$2"; }
+}
+sed "s/=48\.0\.8/=$version/" benches/Cargo.toml >"$target/newest.toml"
+put "$target/newest.toml" benches/Cargo.toml
+[ -e "$copy/Cargo.lock" ] || put Cargo.lock Cargo.lock
+git ls-files -z -- ':!benches/Cargo.toml' ':!Cargo.lock' |
+  while IFS= read -r -d '' file; do put "$file" "$file"; done
 cd "$copy"
 export RUSTC=$toolchain/bin/rustc CARGO_TARGET_DIR=$copy/target
 cargo run --release -p mintage-benches --bin "${BIN:-compare}" -- "$@"
