@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# newest.sh [ARGUMENT]...: runs `compare` with these arguments, next to a newer Wasmtime than the one
-# that the repository's own Rust can build.
+# newest.sh [ARGUMENT]...: runs `compare` with these arguments, next to a newer Wasmtime than the
+# one that the repository's own Rust can build.
 #
 # The files of the repository are copied to `newest` in cargo's target directory, where the copy
 # names the other version, and built there. The compiler is Debian's newest, unpacked by

@@ -3,8 +3,8 @@
 //! A program has a few component instances, each of which imports functions of those before it. All
 //! functions are of `async` type. Each is lifted in one of two ways, and does random things one
 //! after the other: it calls functions of others synchronously or asynchronously, two at a time,
-//! yields, calls the host, passes a stream and writes to it. The result is a sum of all that it got.
-//! Tasks share no state, so that any order of what goes on at the same time gives the same result.
+//! yields, calls the host, passes a stream and writes to it. The result is a sum of all that it
+//! got. Tasks share no state, so that any order of what goes on at the same time has one result.
 
 use std::fmt::Write as _;
 
@@ -294,8 +294,9 @@ fn define(wat: &mut String, numbers: &mut Numbers, others: &[Function], own: &[F
         };
         let _ = writeln!(
             lifts,
-            "    (func (export \"{name}\") async {} (result u32) (canon lift (core func $i \"{name}\")\
-             {options} (memory (core memory $memory \"memory\"))\
+            "    (func (export \"{name}\") async {} (result u32) \
+             (canon lift (core func $i \"{name}\"){options} \
+             (memory (core memory $memory \"memory\")) \
              (realloc (core func $memory \"realloc\"))))",
             function.takes.params()
         );
@@ -343,7 +344,8 @@ fn body(wat: &mut String, numbers: &mut Numbers, others: &[Function], function: 
     };
     let _ = writeln!(
         wat,
-        "      (func (export \"{name}\") {} (result i32) {locals}\n        (local.set $sum {start})",
+        "      (func (export \"{name}\") {} (result i32) {locals}
+        (local.set $sum {start})",
         function.takes.core_params()
     );
     let steps = numbers.below(4);
@@ -387,11 +389,13 @@ fn body(wat: &mut String, numbers: &mut Numbers, others: &[Function], function: 
         (result i32) {locals}
         (local.set $p (call $get))
         ;; The call has only started.
-        (if (i32.and (i32.eq (local.get $event) (i32.const 1)) (i32.ne (local.get $code) (i32.const 2)))
+        (if (i32.and (i32.eq (local.get $event) (i32.const 1))
+            (i32.ne (local.get $code) (i32.const 2)))
           (then (return
             (i32.or (i32.const 2) (i32.shl (i32.load offset=4 (local.get $p)) (i32.const 4))))))
         (if (i32.eq (local.get $event) (i32.const 1))
-          (then (call $forget (i32.load offset=8 (local.get $p)) (i32.load offset=4 (local.get $p)))))
+          (then (call $forget
+            (i32.load offset=8 (local.get $p)) (i32.load offset=4 (local.get $p)))))
         (local.set $sum (i32.add (i32.load (local.get $p)) (i32.load offset=12 (local.get $p))))"
     );
     let steps = numbers.below(3);
@@ -478,7 +482,9 @@ fn call(numbers: &mut Numbers, callee: Function) -> String {
     match (callee.takes, is_async) {
         (Takes::Number, false) => add(&format!("(call ${name} (local.get $sum))")),
         (Takes::Number, true) => format!(
-            "{fill}\n        (call $await (call ${name}' (local.get $sum) {room}))\n        {result}"
+            "{fill}
+        (call $await (call ${name}' (local.get $sum) {room}))
+        {result}"
         ),
         (Takes::Bytes, false) => format!(
             "{fill}\n        {}",

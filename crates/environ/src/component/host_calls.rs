@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::BitOr;
 
-/// A set of functions of the host, and of two things beside them that a guest may do. It has a fixed
-/// size, so it may have more members than were put into it: beyond 125 imports, some are members
-/// together.
+/// A set of functions of the host, and of two things beside them that a guest may do. It has a
+/// fixed size, so it may have more members than were put into it: beyond 125 imports, some are
+/// members together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCalls([u64; 2]);
 

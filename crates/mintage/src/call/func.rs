@@ -4,8 +4,8 @@ use super::host::typecheck;
 use super::protocol::{Call, CallAbi};
 use super::reexport;
 use crate::abi::{
-    ComponentNamedList, InterfaceType, Lift, LiftContext, LiftSource, Lower, LowerContext,
-    LowerTarget,
+    ComponentNamedList, InstanceTypes, InterfaceType, Lift, LiftContext, LiftSource, Lower,
+    LowerContext, LowerTarget,
 };
 use crate::error::{Error, ErrorKind, Result, ensure, format_err};
 use crate::store::{CallScope, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
@@ -232,11 +232,13 @@ impl Func {
         let StoreInstance {
             component, linked, ..
         } = self.instance(&store.0.opaque)?;
-        linked.check_type(
-            self.type_in(component),
-            &component.interface().types,
-            typecheck::<Params, Return>,
-        )?;
+        let ty = self.type_in(component);
+        let types = InstanceTypes::new(&component.interface().types, linked.resources.as_slice());
+        let check: fn(FuncTypeId, &InstanceTypes<'_>, &str) -> Result<()> =
+            typecheck::<Params, Return>;
+        linked.check_type(ty, check as *const () as usize, || {
+            check(ty, &types, "the Rust type has")
+        })?;
         Ok(TypedFunc {
             func: *self,
             types: PhantomData,

@@ -2,10 +2,8 @@
 
 use super::waiting::Destroyed;
 use crate::StoreContextMut;
-use crate::abi::InstanceTypes;
 use crate::error::Result;
 use crate::types::HostResourceTypes;
-use mintage_environ::component::ComponentTypes;
 use mintage_environ::{FuncTypeId, Index, ResourceId};
 use std::any::Any;
 use std::fmt;
@@ -71,8 +69,9 @@ impl LinkedImports {
         }
     }
 
-    /// Compares the type of a function by `check`, unless the same code has found before that it is
-    /// right. The result depends on nothing but that code, the component, and what is linked.
+    /// Compares the type of a function with Rust's types by `check`, unless the same code has found
+    /// before that they match. The result depends on nothing but that code, the component, and what
+    /// is linked. `code` is the address of the code.
     ///
     /// This remembers one function: most components export one that is called for each instance.
     ///
@@ -82,16 +81,14 @@ impl LinkedImports {
     pub fn check_type(
         &self,
         ty: FuncTypeId,
-        types: &ComponentTypes,
-        check: fn(FuncTypeId, &InstanceTypes<'_>, &str) -> Result<()>,
+        code: usize,
+        check: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let this = (ty, check as *const () as usize);
-        if self.checked.get() == Some(&this) {
+        if self.checked.get() == Some(&(ty, code)) {
             return Ok(());
         }
-        let types = InstanceTypes::new(types, self.resources.as_slice());
-        check(ty, &types, "the Rust type has")?;
-        let _ = self.checked.set(this);
+        check()?;
+        let _ = self.checked.set((ty, code));
         Ok(())
     }
 

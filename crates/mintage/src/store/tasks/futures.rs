@@ -128,7 +128,7 @@ impl Block {
 static WAKER: RawWakerVTable = RawWakerVTable::new(
     |data| {
         let (block, _) = Block::of(data);
-        // SAFETY: `Block::waker` made the pointer by `Arc::into_raw`, and the waker has a reference.
+        // SAFETY: `Block::waker` made the pointer by `Arc::into_raw`. The waker has a reference.
         unsafe { Arc::increment_strong_count(block) };
         RawWaker::new(data, &WAKER)
     },

@@ -332,7 +332,7 @@ impl<F> Concurrent<F> {
         spare.flatten().unwrap_or_else(new)
     }
 
-    /// Returns the function whose call a thread belongs to, unless it is one that the call has made.
+    /// Returns the function whose call a thread belongs to, unless the call has made the thread.
     pub fn origin(&self, thread: Key) -> Option<Origin> {
         let Thread { task, start, .. } = self.threads[thread];
         let is_first = matches!(start, Start::Task | Start::Callback(_));
