@@ -33,7 +33,7 @@ impl Numbers {
     }
 }
 
-/// What a function takes. All return a `u32`.
+/// The parameter of a function. Each result is a `u32`.
 #[derive(Clone, Copy)]
 enum Takes {
     Number,

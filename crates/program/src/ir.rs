@@ -243,7 +243,7 @@ pub struct CanonBuiltin<F = CoreCallee> {
 impl<F> CanonBuiltin<F> {
     /// Returns whether other threads may run before the built-in returns.
     pub fn may_wait(&self) -> bool {
-        // That of `subtask.cancel` gives the task a turn.
+        // An asynchronous `subtask.cancel` still lets the task run.
         let returns_at_once = self.options.is_async && self.op != CanonOp::SubtaskCancel;
         self.op.may_wait() && !returns_at_once
     }

@@ -51,13 +51,13 @@ impl<'s, 'a> HostCallsSearch<'s, 'a> {
         }
     }
 
-    /// Returns what a lifted function may call.
+    /// Returns the functions of the host that a lifted function may call, and whether it waits.
     pub fn of_lift(&mut self, lift: &LiftedFunc<CoreFunc>) -> HostCalls {
         let functions = lift.functions().map(|func| Node::Func(func.def));
         functions.fold(HostCalls::NONE, |calls, node| calls | self.of(node))
     }
 
-    /// Returns what `start` may call.
+    /// Returns the functions of the host that `start` may call, and whether it waits.
     fn of(&mut self, start: Node) -> HostCalls {
         let mut successors = vec![start];
         let mut path: Vec<Step> = Vec::new();

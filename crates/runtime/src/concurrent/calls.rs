@@ -130,8 +130,9 @@ unsafe fn call_task(
     }
 }
 
-/// Calls a callee that neither waits nor asks which task runs, and is not lifted with `async`: it
-/// ends before its caller goes on, and no one can tell that it is no task. It excludes others.
+/// Calls a callee without making a task for it. The callee is not lifted with `async`, neither
+/// waits nor asks which task runs, and so ends before its caller goes on. It excludes others
+/// meanwhile.
 ///
 /// # Safety
 ///

@@ -376,7 +376,7 @@ impl InstanceData {
         match faults.is_some() && user == sys::thread::number() && knows() {
             true => Written::Known,
             false => {
-                // What is done about that may fault as well.
+                // The scan and the copies that follow may fault.
                 sys::thread::forget_page_faults();
                 Written::Anything
             }

@@ -78,7 +78,7 @@ struct Place {
     is_woken: bool,
 }
 
-/// What the wakers of 64 futures point to.
+/// 64 futures, as their wakers see them: which were woken, and whom to wake then.
 ///
 /// It is at a multiple of 64 bytes. So the address of a byte of the names is that of the block and
 /// the number of the byte, which is that of the future in the block.

@@ -113,7 +113,7 @@ const GUEST: &str = r#"(component
                 (return (call $later (local.get $a))))
                 (return (call $traps (local.get $a))))
                 (return (call $deep (local.get $a))))
-            ;; the gate is closed behind the first call, so that the second one waits
+            ;; the first call closes the gate, so the second one waits
             (drop (call $closes (local.get $a)))
             (i32.and (call $double' (local.get $a) (i32.const 16)) (i32.const 15))))
     (core instance $i (instantiate $m (with "" (instance

@@ -25,7 +25,7 @@ thread_local! {
     /// The thread's number; 0 before it is first asked for. It has a constant initial value and no
     /// destructor, so an access is one load.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
-    /// What the last call of [`page_faults`] returned, unless that was forgotten.
+    /// The result of the last call of [`page_faults`]; none after [`forget_page_faults`].
     static FAULTS: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
