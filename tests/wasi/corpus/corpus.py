@@ -39,7 +39,7 @@ class Result:
     stdout: bytes
     stderr: bytes
     code: int
-    # The folder `/work` at the end: bytes of files, `Link`s, `None` for empty folders.
+    # The folder `/data` at the end: bytes of files, `Link`s, `None` for empty folders.
     files: dict
     # The other folders, which must not change.
     others: dict
@@ -86,8 +86,8 @@ def execute(command, guest, case):
     with tempfile.TemporaryDirectory(prefix="mintage-corpus-") as root:
         root = Path(root)
         fill(root / "host", {"secret": "secret", "outside": "outside"})
-        fill(root / "host/work", case.before)
-        options = ["--dir", f"{root}/host/work::/work"]
+        fill(root / "host/data", case.before)
+        options = ["--dir", f"{root}/host/data::/data"]
         if case.fixed is not None:
             fill(root / "host/fixed", case.fixed)
             options += ["--dir", f"{root}/host/fixed::/fixed:ro"]
@@ -101,8 +101,8 @@ def execute(command, guest, case):
         except subprocess.TimeoutExpired as error:
             done = error
             done.returncode = f"none after {SECONDS} s"
-        files = snapshot(root / "host/work")
-        shutil.rmtree(root / "host/work")
+        files = snapshot(root / "host/data")
+        shutil.rmtree(root / "host/data")
         others = snapshot(root / "host")
         return Result(done.stdout or b"", done.stderr or b"", done.returncode, files, others)
 
@@ -140,14 +140,14 @@ def accepts(check, content):
 
 
 def compare_files(found, wanted):
-    """The lines of a message about the files in the folder `/work`."""
+    """The lines of a message about the files in the folder `/data`."""
     problems = []
     # Folders count as empty ones only.
     inner = {name for name, value in wanted.items()
              if value is None and any(other.startswith(name + "/") for other in wanted)}
     for name in sorted(found.keys() | wanted.keys() - inner):
         if name not in found or name not in wanted:
-            problems.append(f"/work/{name} is {'missing' if name in wanted else 'unexpected'}")
+            problems.append(f"/data/{name} is {'missing' if name in wanted else 'unexpected'}")
             continue
         is_, should = found[name], wanted[name]
         if callable(should):
@@ -155,7 +155,7 @@ def compare_files(found, wanted):
         else:
             same = is_ == content(should)
         if not same:
-            problems.append(f"/work/{name} differs: {shown(is_)[:200]!r}")
+            problems.append(f"/data/{name} differs: {shown(is_)[:200]!r}")
     return problems
 
 
@@ -180,7 +180,7 @@ def compare(program, kind, case, result):
     for name, value in (case.fixed or {}).items():
         neighbours[f"fixed/{name}"] = content(value)
     if result.others != neighbours:
-        problems.append("files outside of /work changed")
+        problems.append("files outside of /data changed")
     if problems and result.stderr:
         problems.append(f"standard error: {shown(result.stderr).strip()}")
     return problems
@@ -196,7 +196,7 @@ def compare_with_reference(case, result, reference):
     checked = {name for name, value in after.items() if callable(value)}
     for name in sorted(result.files.keys() | reference.files.keys()):
         if name not in checked and result.files.get(name) != reference.files.get(name):
-            problems.append(f"/work/{name} is not the reference's")
+            problems.append(f"/data/{name} is not the reference's")
     return problems
 
 

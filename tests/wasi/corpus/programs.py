@@ -34,7 +34,7 @@ class Case:
     env: dict = field(default_factory=dict)
     # Options of the command, as both commands spell them.
     options: list = field(default_factory=list)
-    # What is in the folder `/work` at first, and at the end: by default the same. Instead of a
+    # What is in the folder `/data` at first, and at the end: by default the same. Instead of a
     # file's content, a function that checks it may be given.
     before: dict = field(default_factory=dict)
     after: dict | None = None
@@ -79,33 +79,33 @@ TREE = {
 }
 
 RIPGREP = [
-    Case("search", ["-n", "--sort=path", "--no-require-git", r"fn \w+", "/work"], before=TREE,
-         stdout="/work/notes/deep/er/text.md:2:fn in a text\n"
-                "/work/src/list.rs:1:pub fn push() {}\n/work/src/list.rs:3:pub fn pop() {}\n"
-                "/work/src/main.rs:2:fn main() {\n"),
-    Case("count", ["-c", "7$", "/work/many"], before=TREE, stdout="5000\n"),
-    Case("context", ["-C1", "-N", "-i", "FOX", "/work/src/list.rs"], before=TREE,
+    Case("search", ["-n", "--sort=path", "--no-require-git", r"fn \w+", "/data"], before=TREE,
+         stdout="/data/notes/deep/er/text.md:2:fn in a text\n"
+                "/data/src/list.rs:1:pub fn push() {}\n/data/src/list.rs:3:pub fn pop() {}\n"
+                "/data/src/main.rs:2:fn main() {\n"),
+    Case("count", ["-c", "7$", "/data/many"], before=TREE, stdout="5000\n"),
+    Case("context", ["-C1", "-N", "-i", "FOX", "/data/src/list.rs"], before=TREE,
          stdout="pub fn push() {}\n// the quick brown fox\npub fn pop() {}\n"),
     Case("files", ["--files", "--hidden", "--no-ignore", "--sort=path", "-g", "*.rs", "-g",
-                   "file", "/work"], before=TREE,
-         stdout="/work/.hidden/file\n/work/src/list.rs\n/work/src/main.rs\n"
-                "/work/target/out.rs\n"),
+                   "file", "/data"], before=TREE,
+         stdout="/data/.hidden/file\n/data/src/list.rs\n/data/src/main.rs\n"
+                "/data/target/out.rs\n"),
     Case("stdin", ["-o", "-r", "<$1>", r"b(\w+)s", "-"], stdin=b"no\nbottles balls\nbus\n",
          stdout="<ottle>\n<all>\n<u>\n"),
-    Case("lines", ["-U", "-o", r"main\(\) \{\n\s+\w+", "/work/src/main.rs"], before=TREE,
+    Case("lines", ["-U", "-o", r"main\(\) \{\n\s+\w+", "/data/src/main.rs"], before=TREE,
          stdout="main() {\n    println\n"),
-    Case("unicode", ["-i", "-c", "straße", "/work/notes/deep/er/text.md"], before=TREE,
+    Case("unicode", ["-i", "-c", "straße", "/data/notes/deep/er/text.md"], before=TREE,
          stdout="1\n"),
-    Case("none", ["nowhere", "/work"], before=TREE, code=1, stdout=""),
-    Case("wrong-pattern", ["(", "/work"], code=2, stdout="", stderr="unclosed group"),
-    Case("missing", ["x", "/work/none"], code=2, stdout="", stderr="/work/none"),
-    Case("outside", ["secret", "/secret", "/work/../secret"], code=2, stdout=""),
+    Case("none", ["nowhere", "/data"], before=TREE, code=1, stdout=""),
+    Case("wrong-pattern", ["(", "/data"], code=2, stdout="", stderr="unclosed group"),
+    Case("missing", ["x", "/data/none"], code=2, stdout="", stderr="/data/none"),
+    Case("outside", ["secret", "/secret", "/data/../secret"], code=2, stdout=""),
 ]
 
 DATA = '[{"name":"a","size":3,"tags":["x"]},{"name":"b","size":1,"tags":["x","y"]},{"name":"c"}]\n'
 
 JAQ = [
-    Case("select", ["map(select(.size > 1) | .name)", "/work/data.json"],
+    Case("select", ["map(select(.size > 1) | .name)", "/data/data.json"],
          before={"data.json": DATA}, stdout='["a"]\n'),
     Case("group", ["map({n: .name, t: (.tags // [] | length)}) | group_by(.t) | map(.[0].n)"],
          stdin=DATA.encode(), stdout='["c","a","b"]\n'),
@@ -120,7 +120,7 @@ JAQ = [
     Case("error", [".a.b"], stdin=b'{"a":1}', stdout="", code=5),
     Case("wrong", ["map("], stdout="", code=3),
     Case("not-json", ["."], stdin=b'{"a":', stdout="", code=2),
-    Case("missing", [".", "/work/none.json"], stdout="", code=2, stderr="No such file"),
+    Case("missing", [".", "/data/none.json"], stdout="", code=2, stderr="No such file"),
 ]
 
 
@@ -170,12 +170,12 @@ SQLITE = [
                     "select json_extract('{\"a\":[1,2,{\"b\":\"c\"}]}', '$.a[2].b'), "
                     "upper('ß'), round(2.5), hex(zeroblob(3))"],
          stdout="2|0|integer\n1|0|integer\nNULL|1|null\nNULL\n1\n3\nc|ß|3.0|000000\n"),
-    Case("create", ["/work/new.db"], stdin=FILL.encode(),
+    Case("create", ["/data/new.db"], stdin=FILL.encode(),
          stdout=None, after={"new.db": query("select count(*) from t", [(4000,)])}),
-    Case("read", ["/work/old.db", "select count(*), sum(square) from numbers",
+    Case("read", ["/data/old.db", "select count(*), sum(square) from numbers",
                   "select n from numbers where square = 998001", "pragma integrity_check"],
          before={"old.db": DATABASE}, stdout="5000|41654167500\n999\nok\n"),
-    Case("change", ["/work/old.db", "delete from numbers where n >= 10; vacuum",
+    Case("change", ["/data/old.db", "delete from numbers where n >= 10; vacuum",
                     "begin; delete from numbers; rollback"],
          before={"old.db": DATABASE}, stdout="",
          after={"old.db": query("select count(*), max(n) from numbers", [(10, 9)])}),
@@ -184,9 +184,9 @@ SQLITE = [
          fixed={"old.db": DATABASE}, code=1, no_reference="it has no read-only folders",
          stdout="error 3: access permission denied\n"),
     Case("syntax", [":memory:", "selec 1"], stdout='error 1: near "selec": syntax error\n', code=1),
-    Case("damaged", ["/work/bad.db", "select * from numbers"], before={"bad.db": NOISE}, code=1,
+    Case("damaged", ["/data/bad.db", "select * from numbers"], before={"bad.db": NOISE}, code=1,
          stdout="error 26: file is not a database\n"),
-    Case("missing", ["/work/none/new.db", "select 1"], code=1,
+    Case("missing", ["/data/none/new.db", "select 1"], code=1,
          stdout="cannot open: unable to open database file\n"),
     Case("clock", [":memory:", "select julianday('now') > 2459000, length(randomblob(8))"],
          stdout="1|8\n"),
@@ -194,20 +194,20 @@ SQLITE = [
 
 LUA_FILE = "".join(f"{n} {n % 7}\n" for n in range(1, 1001))
 LUA = [
-    Case("script", ["/work/script.lua", "9", "second"], env={"NAME": "value"},
+    Case("script", ["/data/script.lua", "9", "second"], env={"NAME": "value"},
          stdin=b"first line\n42 rest\nof input", before={"script.lua": "@script.lua"},
          after={"script.lua": "@script.lua", "kept.txt": LUA_FILE}, code=9,
          stderr="to standard error"),
     Case("stdin", ["-"], stdin=b"for i = 1, 3 do print(i, 10 // i, 10 / i) end",
          stdout="1\t10\t10.0\n2\t5\t5.0\n3\t3\t3.3333333333333\n"),
-    Case("error", ["/work/bad.lua"], before={"bad.lua": "local function f() error({}) end\nf()"},
+    Case("error", ["/data/bad.lua"], before={"bad.lua": "local function f() error({}) end\nf()"},
          stdout="", code=1, stderr="lua:"),
-    Case("wrong", ["/work/bad.lua"], before={"bad.lua": "print(1"}, stdout="", code=1,
+    Case("wrong", ["/data/bad.lua"], before={"bad.lua": "print(1"}, stdout="", code=1,
          stderr="bad.lua:1:"),
 ]
 
 QUICKJS = [
-    Case("script", ["-m", "/work/script.js", "7"], env={"NAME": "value"},
+    Case("script", ["-m", "/data/script.js", "7"], env={"NAME": "value"},
          stdin=b"one\ntwo\n", before={"script.js": "@script.js"}, code=7,
          after={"script.js": "@script.js", "folder": None,
                 "kept.txt": "".join(f"{n}\n" for n in range(1000))},
@@ -216,7 +216,7 @@ QUICKJS = [
          stdout="1,4,9\nundefined\n"),
     Case("throw", ["-e", "throw new TypeError('as asked')"], stdout="", code=1,
          stderr="as asked"),
-    Case("missing", ["/work/none.js"], stdout="", code=1),
+    Case("missing", ["/data/none.js"], stdout="", code=1),
 ]
 
 BZIP2 = [
@@ -224,11 +224,11 @@ BZIP2 = [
     Case("decompress", ["decompress"], stdin=bz2.compress(PROSE), stdout=PROSE),
     Case("noise", ["compress"], stdin=NOISE, stdout=bz2.compress(NOISE)),
     Case("empty", ["compress"], stdout=bz2.compress(b"")),
-    Case("files", ["compress", "/work/text", "/work/text.bz2"], before={"text": PROSE}, stdout="",
+    Case("files", ["compress", "/data/text", "/data/text.bz2"], before={"text": PROSE}, stdout="",
          after={"text": PROSE, "text.bz2": bz2.compress(PROSE)}),
     Case("damaged", ["decompress"], stdin=bz2.compress(PROSE).replace(b"\x1f", b"\x1e"),
          stdout=lambda content: content != PROSE, code=1, stderr="error -4"),
-    Case("missing", ["compress", "/work/none", "/work/to"], stdout="", code=2, stderr="/work/none"),
+    Case("missing", ["compress", "/data/none", "/data/to"], stdout="", code=2, stderr="/data/none"),
 ]
 
 ZLIB = [
@@ -240,9 +240,9 @@ ZLIB = [
     Case("decompress", ["decompress"], stdin=zlib.compress(PROSE, 9), stdout=PROSE),
     Case("damaged", ["decompress"], stdin=zlib.compress(PROSE, 9)[:-1] + b"x",
          stdout=PROSE, code=1, stderr="incorrect data check"),
-    Case("gzip", ["gzip", "/work/text", "/work/text.gz"], before={"text": PROSE}, stdout="",
+    Case("gzip", ["gzip", "/data/text", "/data/text.gz"], before={"text": PROSE}, stdout="",
          after={"text": PROSE, "text.gz": lambda content: gzip.decompress(content) == PROSE}),
-    Case("gunzip", ["gunzip", "/work/text.gz", "/work/text"],
+    Case("gunzip", ["gunzip", "/data/text.gz", "/data/text"],
          before={"text.gz": gzip.compress(PROSE, mtime=0)}, stdout=f"{len(PROSE)} bytes\n",
          after={"text.gz": gzip.compress(PROSE, mtime=0), "text": PROSE}),
 ]
@@ -275,19 +275,19 @@ LZ4 = [
 ]
 
 DEFLATE = [
-    Case("compress", ["compress", "/work/text", "/work/text.gz", "9"], before={"text": PROSE},
+    Case("compress", ["compress", "/data/text", "/data/text.gz", "9"], before={"text": PROSE},
          stdout=f"crc32 {zlib.crc32(PROSE):08x}, {len(PROSE)} bytes\n",
          after={"text": PROSE, "text.gz": lambda content: gzip.decompress(content) == PROSE}),
-    Case("best", ["compress", "/work/noise", "/work/noise.gz", "12"], before={"noise": NOISE},
+    Case("best", ["compress", "/data/noise", "/data/noise.gz", "12"], before={"noise": NOISE},
          stdout=f"crc32 {zlib.crc32(NOISE):08x}, {len(NOISE)} bytes\n",
          after={"noise": NOISE, "noise.gz": lambda content: gzip.decompress(content) == NOISE}),
-    Case("decompress", ["decompress", "/work/text.gz", "/work/text"], stdout="",
+    Case("decompress", ["decompress", "/data/text.gz", "/data/text"], stdout="",
          before={"text.gz": gzip.compress(PROSE, mtime=0)},
          after={"text.gz": gzip.compress(PROSE, mtime=0), "text": PROSE}),
-    Case("damaged", ["decompress", "/work/bad.gz", "/work/none"], before={"bad.gz": NOISE},
+    Case("damaged", ["decompress", "/data/bad.gz", "/data/none"], before={"bad.gz": NOISE},
          stdout="", code=1, stderr="error 1"),
-    Case("missing", ["decompress", "/work/none.gz", "/work/none"], stdout="", code=2,
-         stderr="/work/none.gz: "),
+    Case("missing", ["decompress", "/data/none.gz", "/data/none"], stdout="", code=2,
+         stderr="/data/none.gz: "),
 ]
 
 DUKTAPE = [
@@ -303,7 +303,7 @@ for (var i = 0; i < 300000; i++) total = (total + i * i) % 65521;
 print(total, new Date(0).toISOString(), typeof Proxy);
 """, stdout="1,4,9 (1, 2)\n" '{"a":[1,null,{"b":"\u00e4"}]} 1000\n' "a#b# 0.300 255\ntrue\n"
             f"{sum(n * n for n in range(300000)) % 65521} 1970-01-01T00:00:00.000Z function\n"),
-    Case("file", ["/work/script.js"], before={"script.js": "print(1 + 1)"}, stdout="2\n"),
+    Case("file", ["/data/script.js"], before={"script.js": "print(1 + 1)"}, stdout="2\n"),
     Case("throw", stdin=b"throw new RangeError('as asked')", stdout="", code=1,
          stderr="RangeError: as asked"),
     Case("deep", stdin=b"function f() { return f() + 1 } f()", stdout="", code=1,
@@ -334,15 +334,15 @@ WASM_TOOLS = [
     Case("text", ["print", "-"], stdin=b'(module (func (export "f") (result i32) i32.const 7))',
          stdout='(module\n  (type (;0;) (func (result i32)))\n  (export "f" (func 0))\n'
                 "  (func (;0;) (type 0) (result i32)\n    i32.const 7\n  )\n)\n"),
-    Case("parse", ["parse", "/work/m.wat", "-o", "/work/m.wasm"], before={"m.wat": "(module)"},
+    Case("parse", ["parse", "/data/m.wat", "-o", "/data/m.wasm"], before={"m.wat": "(module)"},
          stdout="", after={"m.wat": "(module)", "m.wasm": b"\0asm\1\0\0\0"}),
-    Case("wit", ["component", "wit", "/work/wit"],
+    Case("wit", ["component", "wit", "/data/wit"],
          before={"wit/a.wit": "package a:b; interface i { f: func() -> list<u8>; }"},
          stdout="package a:b;\n\ninterface i {\n"
                 "  f: func() -> list<u8>;\n}\n\n"),
     Case("invalid", ["validate", "-"], stdin=b"(module (func i32.const 7))", code=1, stdout="",
          stderr="type mismatch"),
-    Case("missing", ["validate", "/work/none"], code=1, stdout="", stderr="/work/none"),
+    Case("missing", ["validate", "/data/none"], code=1, stdout="", stderr="/data/none"),
 ]
 
 SYSTEM = [
@@ -430,7 +430,7 @@ GO = [
         Case("run", before=ARCHIVED, after=ARCHIVED | {
             "out.zip": lambda content: unpacked(content) == UNPACKED,
             "out.tar": lambda content: b"ustar" in content}, stdout=None),
-        Case("missing", ["-root", "/work/none"], stdout="", code=3, stderr="error: ",
+        Case("missing", ["-root", "/data/none"], stdout="", code=3, stderr="error: ",
              after={"out.zip": lambda content: True}),
     ]),
 ]
@@ -454,7 +454,7 @@ ZIG_TEXT = [
 JAVASCRIPT = [
     Case("run", ["one", "two words"], env={"NAME": "value"}, stderr="to standard error",
          stdout='["one","two words"] [["NAME","value"]]\nafter 2020 true\nrandom differs true\n'
-                "0 506 1008 1,22,333\nmonotonic true\nfolder /work\nwritten 18\n"
+                "0 506 1008 1,22,333\nmonotonic true\nfolder /data\nwritten 18\n"
                 "read JavaScript false\nregular-file 18\nerror not-permitted\nmade\n",
          after={"made/file": "text of JavaScript"}),
     Case("fail", ["fail"], stdout='["fail"] []\n', code=1),

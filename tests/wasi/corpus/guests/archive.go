@@ -1,4 +1,4 @@
-// Packs the folder `/work/in` into a zip archive and a tar archive, and reads both again.
+// Packs the folder `/data/in` into a zip archive and a tar archive, and reads both again.
 package main
 
 import (
@@ -23,17 +23,17 @@ func check(err error) {
 }
 
 func main() {
-	root := flag.String("root", "/work/in", "the folder")
+	root := flag.String("root", "/data/in", "the folder")
 	flag.Parse()
 
-	file, err := os.Create("/work/out.zip")
+	file, err := os.Create("/data/out.zip")
 	check(err)
 	zipped := zip.NewWriter(file)
 	check(zipped.AddFS(os.DirFS(*root)))
 	check(zipped.Close())
 	check(file.Close())
 
-	file, err = os.Create("/work/out.tar")
+	file, err = os.Create("/data/out.tar")
 	check(err)
 	packed := tar.NewWriter(file)
 	check(filepath.WalkDir(*root, func(path string, entry fs.DirEntry, err error) error {
@@ -52,7 +52,7 @@ func main() {
 	check(file.Close())
 
 	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', tabwriter.AlignRight)
-	reader, err := zip.OpenReader("/work/out.zip")
+	reader, err := zip.OpenReader("/data/out.zip")
 	check(err)
 	for _, entry := range reader.File {
 		if entry.FileInfo().IsDir() {
@@ -63,7 +63,7 @@ func main() {
 		fmt.Fprintf(table, "%s\t%d\t%08x\t\n", entry.Name, entry.UncompressedSize64, sum(content))
 	}
 	check(table.Flush())
-	file, err = os.Open("/work/out.tar")
+	file, err = os.Open("/data/out.tar")
 	check(err)
 	for entries := tar.NewReader(file); ; {
 		header, err := entries.Next()
@@ -73,7 +73,7 @@ func main() {
 		check(err)
 		fmt.Printf("%s %d %08x\n", header.Name, header.Size, sum(entries))
 	}
-	_, err = zip.OpenReader("/work/out.tar")
+	_, err = zip.OpenReader("/data/out.tar")
 	fmt.Println(errors.Is(err, zip.ErrFormat))
 }
 

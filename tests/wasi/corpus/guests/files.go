@@ -1,4 +1,4 @@
-// Files and folders below /work.
+// Files and folders below /data.
 package main
 
 import (
@@ -20,7 +20,7 @@ func must(err error) {
 }
 
 func main() {
-	must(os.Chdir("/work"))
+	must(os.Chdir("/data"))
 	must(os.MkdirAll("a/b/c", 0o755))
 	for n := range 200 {
 		must(os.WriteFile(fmt.Sprintf("a/b/%03d.txt", n), []byte(strings.Repeat("x", n)), 0o644))

@@ -1,4 +1,4 @@
-// Arguments, environment, clocks, random bytes, and files below the folder `/work`. With the
+// Arguments, environment, clocks, random bytes, and files below the folder `/data`. With the
 // argument `fail`, the exit code is 1, and with `exit` it is 1, too, by another function.
 import { getArguments, getEnvironment } from 'wasi:cli/environment@0.2.12';
 import { exit } from 'wasi:cli/exit@0.2.12';

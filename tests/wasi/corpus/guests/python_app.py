@@ -1,4 +1,4 @@
-"""CPython: modules of the standard library, files below `/work`, exceptions, exit codes."""
+"""CPython: modules of the standard library, files below `/data`, exceptions, exit codes."""
 
 # componentize-py includes the modules that are imported at the start: `collections` needs `heapq`
 # later.
@@ -17,24 +17,24 @@ from wit_world.imports import environment
 
 
 def files():
-    os.makedirs("/work/a/b", exist_ok=True)
+    os.makedirs("/data/a/b", exist_ok=True)
     for number in range(20):
-        with open(f"/work/a/b/{number:02}.txt", "w") as file:
+        with open(f"/data/a/b/{number:02}.txt", "w") as file:
             file.write("line\n" * number)
-    names = sorted(os.listdir("/work/a/b"))
+    names = sorted(os.listdir("/data/a/b"))
     print(len(names), names[0], names[-1])
-    with open("/work/a/b/07.txt") as file:
+    with open("/data/a/b/07.txt") as file:
         print(len(file.readlines()))
-    print(os.stat("/work/a/b/10.txt").st_size)
-    os.rename("/work/a/b", "/work/moved")
-    print(sum(len(found) for _, _, found in os.walk("/work")))
-    for path in ["/work/none", "/outside", "/work/../outside", "/work/moved"]:
+    print(os.stat("/data/a/b/10.txt").st_size)
+    os.rename("/data/a/b", "/data/moved")
+    print(sum(len(found) for _, _, found in os.walk("/data")))
+    for path in ["/data/none", "/outside", "/data/../outside", "/data/moved"]:
         try:
             open(path)
         except OSError as error:
             print(path, type(error).__name__)
-    os.remove("/work/moved/00.txt")
-    with open("/work/result.json", "w") as file:
+    os.remove("/data/moved/00.txt")
+    with open("/data/result.json", "w") as file:
         json.dump({"names": names[:2], "pi": 3.14159}, file, sort_keys=True)
 
 

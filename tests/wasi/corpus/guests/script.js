@@ -1,4 +1,4 @@
-// For QuickJS: the language, and the modules `std` and `os`, below the folder /work.
+// For QuickJS: the language, and the modules `std` and `os`, below the folder /data.
 import * as std from 'qjs:std';
 import * as os from 'qjs:os';
 
@@ -22,16 +22,16 @@ const map = new Map(Array.from({ length: 10000 }, (_, n) => [`key${n}`, n]));
 print(map.size, map.get('key777'));
 try { null.x; } catch (error) { print(error.name, error.message); }
 
-const file = std.open('/work/data.txt', 'w');
+const file = std.open('/data/data.txt', 'w');
 for (let n = 0; n < 1000; n++) file.puts(`${n}\n`);
 file.close();
-print(std.loadFile('/work/data.txt').length);
-print(os.rename('/work/data.txt', '/work/kept.txt'), os.mkdir('/work/folder', 0o755));
-const [names, error] = os.readdir('/work');
+print(std.loadFile('/data/data.txt').length);
+print(os.rename('/data/data.txt', '/data/kept.txt'), os.mkdir('/data/folder', 0o755));
+const [names, error] = os.readdir('/data');
 print(names.filter(name => name[0] !== '.').sort(), error);
-const [status] = os.stat('/work/kept.txt');
+const [status] = os.stat('/data/kept.txt');
 print(status.size, (status.mode & os.S_IFMT) === os.S_IFREG);
-print(os.stat('/work/none')[1] !== 0, std.open('/work/none/x', 'w'));
+print(os.stat('/data/none')[1] !== 0, std.open('/data/none/x', 'w'));
 print(std.in.getline(), std.in.getline(), std.in.getline());
 
 const before = os.now();

@@ -1,4 +1,4 @@
--- Strings, tables, coroutines, errors, files: below the folder /work.
+-- Strings, tables, coroutines, errors, files: below the folder /data.
 print(_VERSION, #arg, arg[1], arg[2])
 print(os.getenv("NAME"), os.getenv("NONE"), os.execute() == true)
 
@@ -26,18 +26,18 @@ local function recurse() depth = depth + 1; return 1 + recurse() end
 print(pcall(recurse) == false and depth > 1000)
 print(select(2, xpcall(function() error("deep", 0) end, function(m) return "handled " .. m end)))
 
-local file = assert(io.open("/work/data.txt", "w"))
+local file = assert(io.open("/data/data.txt", "w"))
 for i = 1, 1000 do file:write(i, " ", i % 7, "\n") end
 file:close()
 local total = 0
-for line in io.lines("/work/data.txt") do total = total + tonumber(line:match(" (%d+)")) end
+for line in io.lines("/data/data.txt") do total = total + tonumber(line:match(" (%d+)")) end
 print(total)
-file = io.open("/work/data.txt", "r+")
+file = io.open("/data/data.txt", "r+")
 print(file:seek("end"), file:seek("set", 4), file:read("l"), file:read("n"))
 file:close()
 print(pcall(io.tmpfile) == false)
-print(io.open("/work/none/x", "w"))
-print(os.rename("/work/data.txt", "/work/kept.txt"), os.remove("/work/data.txt"))
+print(io.open("/data/none/x", "w"))
+print(os.rename("/data/data.txt", "/data/kept.txt"), os.remove("/data/data.txt"))
 print(os.time() > 1577836800, os.date("!%Y-%m-%d", 86400))
 print(io.read("l"), io.read("n"), io.read("a"))
 collectgarbage()

@@ -106,7 +106,7 @@ fn copy() -> io::Result<()> {
 }
 
 fn files() -> io::Result<()> {
-    let path = Path::new("/work/file.txt");
+    let path = Path::new("/data/file.txt");
     fs::write(path, "first\nsecond\n")?;
     show("read", fs::read_to_string(path));
     OpenOptions::new()
@@ -138,35 +138,35 @@ fn files() -> io::Result<()> {
         metadata.is_dir()
     );
     show("create_new", File::create_new(path).map(drop));
-    show("missing", File::open("/work/missing").map(drop));
+    show("missing", File::open("/data/missing").map(drop));
     show("empty name", File::open("").map(drop));
-    show("NUL", File::open("/work/a\0b").map(drop));
-    show("under a file", File::open("/work/file.txt/x").map(drop));
-    show("copied", fs::copy(path, "/work/copy.txt"));
-    show("renamed", fs::rename("/work/copy.txt", "/work/other.txt"));
-    show("exists", fs::exists("/work/copy.txt"));
-    show("removed", fs::remove_file("/work/other.txt"));
-    show("removed", fs::remove_file("/work/other.txt"));
-    fs::write("/work/\u{1f980} name", "crab")?;
-    show("Unicode", fs::read_to_string("/work/\u{1f980} name"));
+    show("NUL", File::open("/data/a\0b").map(drop));
+    show("under a file", File::open("/data/file.txt/x").map(drop));
+    show("copied", fs::copy(path, "/data/copy.txt"));
+    show("renamed", fs::rename("/data/copy.txt", "/data/other.txt"));
+    show("exists", fs::exists("/data/copy.txt"));
+    show("removed", fs::remove_file("/data/other.txt"));
+    show("removed", fs::remove_file("/data/other.txt"));
+    fs::write("/data/\u{1f980} name", "crab")?;
+    show("Unicode", fs::read_to_string("/data/\u{1f980} name"));
     let long = "x".repeat(300);
     show(
         "long name",
-        File::create(Path::new("/work").join(long)).map(drop),
+        File::create(Path::new("/data").join(long)).map(drop),
     );
-    show("listing", sorted("/work"));
+    show("listing", sorted("/data"));
     Ok(())
 }
 
 fn folders() -> io::Result<()> {
-    let root = Path::new("/work");
+    let root = Path::new("/data");
     fs::create_dir_all(root.join("a/b/c/d"))?;
     show("again", fs::create_dir(root.join("a")));
     show("no parent", fs::create_dir(root.join("none/a")));
     for n in 0..300 {
         fs::write(root.join(format!("a/b/file-{n:03}")), n.to_string())?;
     }
-    let names = sorted("/work/a/b")?;
+    let names = sorted("/data/a/b")?;
     println!("{} {:?} {:?}", names.len(), names[0], names[300]);
     show(
         "metadata",
@@ -191,14 +191,14 @@ fn folders() -> io::Result<()> {
         "dots",
         fs::read_to_string(root.join("moved/c/../../moved/./file-007")),
     );
-    show("slash", fs::metadata("/work/moved/file-007/").map(drop));
+    show("slash", fs::metadata("/data/moved/file-007/").map(drop));
     show(
         "slash",
-        fs::metadata("/work/moved/").map(|data| data.is_dir()),
+        fs::metadata("/data/moved/").map(|data| data.is_dir()),
     );
-    show("root", sorted("/work"));
+    show("root", sorted("/data"));
     let mut total = 0;
-    let mut pending = vec![PathBuf::from("/work")];
+    let mut pending = vec![PathBuf::from("/data")];
     while let Some(folder) = pending.pop() {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -210,47 +210,47 @@ fn folders() -> io::Result<()> {
     }
     println!("{total} bytes");
     fs::remove_dir_all(root.join("moved"))?;
-    show("root", sorted("/work"));
+    show("root", sorted("/data"));
     Ok(())
 }
 
 #[allow(deprecated)] // `soft_link` is what the standard library has for every system.
 fn links() -> io::Result<()> {
-    fs::create_dir("/work/folder")?;
-    fs::write("/work/folder/file", "text")?;
-    show("symlink", fs::soft_link("folder/file", "/work/link"));
-    show("to a folder", fs::soft_link("folder", "/work/way"));
-    show("dangling", fs::soft_link("none", "/work/dangling"));
-    show("loop", fs::soft_link("loop", "/work/loop"));
-    show("exists", fs::soft_link("none", "/work/link"));
-    show("read_link", fs::read_link("/work/link"));
-    show("not a link", fs::read_link("/work/folder/file"));
-    show("through", fs::read_to_string("/work/link"));
-    show("through a folder", fs::read_to_string("/work/way/file"));
-    show("through none", fs::read_to_string("/work/dangling"));
-    show("through a loop", fs::read_to_string("/work/loop"));
+    fs::create_dir("/data/folder")?;
+    fs::write("/data/folder/file", "text")?;
+    show("symlink", fs::soft_link("folder/file", "/data/link"));
+    show("to a folder", fs::soft_link("folder", "/data/way"));
+    show("dangling", fs::soft_link("none", "/data/dangling"));
+    show("loop", fs::soft_link("loop", "/data/loop"));
+    show("exists", fs::soft_link("none", "/data/link"));
+    show("read_link", fs::read_link("/data/link"));
+    show("not a link", fs::read_link("/data/folder/file"));
+    show("through", fs::read_to_string("/data/link"));
+    show("through a folder", fs::read_to_string("/data/way/file"));
+    show("through none", fs::read_to_string("/data/dangling"));
+    show("through a loop", fs::read_to_string("/data/loop"));
     let is_link = |path| fs::symlink_metadata(path).map(|data| data.is_symlink());
-    show("of a link", is_link("/work/link"));
-    show("of a file", is_link("/work/folder/file"));
+    show("of a link", is_link("/data/link"));
+    show("of a file", is_link("/data/folder/file"));
     show(
         "hard link",
-        fs::hard_link("/work/folder/file", "/work/hard"),
+        fs::hard_link("/data/folder/file", "/data/hard"),
     );
-    fs::write("/work/hard", "changed")?;
-    show("same file", fs::read_to_string("/work/folder/file"));
+    fs::write("/data/hard", "changed")?;
+    show("same file", fs::read_to_string("/data/folder/file"));
     show(
         "hard link to a folder",
-        fs::hard_link("/work/folder", "/work/hard-folder"),
+        fs::hard_link("/data/folder", "/data/hard-folder"),
     );
-    show("removed", fs::remove_file("/work/link"));
-    show("listing", sorted("/work"));
+    show("removed", fs::remove_file("/data/link"));
+    show("listing", sorted("/data"));
     Ok(())
 }
 
 /// Tries to leave the folder. The host's folder above has a file `secret`.
 #[allow(deprecated)]
 fn sandbox() -> io::Result<()> {
-    let root = Path::new("/work");
+    let root = Path::new("/data");
     fs::create_dir(root.join("in"))?;
     for (name, target) in [("up", ".."), ("far", "../../.."), ("absolute", "/etc")] {
         show(name, fs::soft_link(target, root.join("in").join(name)));
@@ -258,20 +258,20 @@ fn sandbox() -> io::Result<()> {
     for path in [
         "/secret",
         "/etc/passwd",
-        "/work/../secret",
-        "/work/in/../../secret",
-        "/work/in/up/../secret",
-        "/work/in/up/secret",
-        "/work/in/far/secret",
-        "/work/in/absolute/passwd",
-        "/work/in/up/in/up/given",
+        "/data/../secret",
+        "/data/in/../../secret",
+        "/data/in/up/../secret",
+        "/data/in/up/secret",
+        "/data/in/far/secret",
+        "/data/in/absolute/passwd",
+        "/data/in/up/in/up/given",
     ] {
         show(path, fs::read_to_string(path));
     }
-    show("rename out", fs::rename("/work/given", "/work/../taken"));
-    show("link out", fs::hard_link("/work/../secret", "/work/taken"));
-    show("create out", fs::write("/work/in/far/made", "x"));
-    show("folder out", fs::create_dir("/work/in/up/../made"));
+    show("rename out", fs::rename("/data/given", "/data/../taken"));
+    show("link out", fs::hard_link("/data/../secret", "/data/taken"));
+    show("create out", fs::write("/data/in/far/made", "x"));
+    show("folder out", fs::create_dir("/data/in/up/../made"));
     Ok(())
 }
 
@@ -290,7 +290,7 @@ fn read_only() -> io::Result<()> {
     show("remove", fs::remove_file("/fixed/given"));
     show("folder", fs::create_dir("/fixed/folder"));
     show("rename", fs::rename("/fixed/given", "/fixed/other"));
-    show("rename out", fs::rename("/fixed/given", "/work/other"));
+    show("rename out", fs::rename("/fixed/given", "/data/other"));
     show("listing", sorted("/fixed"));
     Ok(())
 }
@@ -315,13 +315,13 @@ fn times() -> io::Result<()> {
         follows
     });
     println!("monotonic {is_monotonic}");
-    fs::write("/work/file", "x")?;
-    let modified = fs::metadata("/work/file")?.modified()?;
+    fs::write("/data/file", "x")?;
+    let modified = fs::metadata("/data/file")?.modified()?;
     let age = SystemTime::now()
         .duration_since(modified)
         .unwrap_or_default();
     println!("new file is new: {}", age < Duration::from_secs(20));
-    let file = OpenOptions::new().write(true).open("/work/file")?;
+    let file = OpenOptions::new().write(true).open("/data/file")?;
     let set = SystemTime::UNIX_EPOCH + Duration::new(1_234_567_890, 123_456_789);
     let result = file.set_times(fs::FileTimes::new().set_modified(set));
     show("set_times", result);
@@ -437,7 +437,7 @@ fn refused() -> io::Result<()> {
 
 /// Writes 8 MiB in pieces of growing size, and reads it in others.
 fn large() -> io::Result<()> {
-    let path = "/work/large";
+    let path = "/data/large";
     let bytes: Vec<u8> = (0..8u32 << 20)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();

@@ -1,5 +1,5 @@
 /* system: the parts of POSIX that wasi-libc has: folders, links, times of files, positions, seek,
- * `poll`, environment, clocks, random bytes, exit handlers. Works in the folder `/work`. With the
+ * `poll`, environment, clocks, random bytes, exit handlers. Works in the folder `/data`. With the
  * argument `trap`, it traps. */
 #include <dirent.h>
 #include <errno.h>
@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
   printf("arguments %d, last %s\n", argc - 1, argv[argc - 1]);
   printf("NAME is %s, EMPTY is \"%s\", NONE is %s\n", getenv("NAME"), getenv("EMPTY"),
          getenv("NONE") ? "set" : "not set");
-  SHOW(chdir("/work"));
+  SHOW(chdir("/data"));
   files();
   waits();
   unsigned char one[16] = {0}, two[16] = {0};

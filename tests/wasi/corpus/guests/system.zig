@@ -1,4 +1,4 @@
-//! Arguments, environment, clocks, allocation and files below the folder `/work`.
+//! Arguments, environment, clocks, allocation and files below the folder `/data`.
 const std = @import("std");
 const Io = std.Io;
 
@@ -25,7 +25,7 @@ pub fn main(init: std.process.Init) !u8 {
     list.deinit(init.gpa);
     try out.print("sum {}\n", .{sum});
 
-    const work = switch (init.preopens.get("/work") orelse return error.NoFolder) {
+    const work = switch (init.preopens.get("/data") orelse return error.NoFolder) {
         .dir => |dir| dir,
         .file => return error.NotAFolder,
     };

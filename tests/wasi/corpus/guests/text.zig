@@ -1,4 +1,4 @@
-//! Counts the words of the file `/work/text` by a hash map, hashes it, and parses JSON.
+//! Counts the words of the file `/data/text` by a hash map, hashes it, and parses JSON.
 const std = @import("std");
 const Io = std.Io;
 
@@ -9,7 +9,7 @@ pub fn main(init: std.process.Init) !void {
     var writer: Io.File.Writer = .init(.stdout(), io, &buffer);
     const out = &writer.interface;
 
-    const work = switch (init.preopens.get("/work") orelse return error.NoFolder) {
+    const work = switch (init.preopens.get("/data") orelse return error.NoFolder) {
         .dir => |dir| dir,
         .file => return error.NotAFolder,
     };
