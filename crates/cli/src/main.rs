@@ -20,6 +20,9 @@
 
 #![deny(unsafe_code)]
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod cache;
 mod call;
 mod commands;

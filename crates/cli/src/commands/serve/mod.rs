@@ -9,6 +9,7 @@
 //! | `log/` | the log: requests, failures, lines that guests print |
 //! | `lines.rs` | the guest's standard output and error by line |
 //! | `listen.rs` | the address, or the socket that a supervisor passes on |
+//! | `memory.rs` | gives back the memory that only compiling needed |
 //! | `metrics.rs` | the page with numbers for Prometheus |
 //! | `stop.rs` | SIGTERM and Ctrl-C |
 //! | `watch.rs` | loads the component again when its file changes |
@@ -18,6 +19,7 @@ mod host;
 mod lines;
 mod listen;
 mod log;
+mod memory;
 mod metrics;
 mod stop;
 mod watch;
@@ -229,6 +231,7 @@ impl Args {
         };
         let files = watch::files(&loader);
         let guest = loader.load()?;
+        memory::give_back();
         let service = ProxyService::new(guest, move |engine, request| {
             template.store(engine, request)
         })

@@ -3,6 +3,7 @@
 use super::guest::Loader;
 use super::host::Host;
 use super::log::Log;
+use super::memory;
 use mintage::error::{Context, Result};
 use mintage_wasi_http::server::ProxyService;
 use std::fs;
@@ -72,6 +73,7 @@ fn reload(loader: &Loader, service: &ProxyService<Host>, log: &Log) {
     match loader.load() {
         Ok(guest) => {
             service.replace(guest);
+            memory::give_back();
             log.note(&format!("loaded `{}` again", loader.source.app.display()));
         }
         Err(error) => {
