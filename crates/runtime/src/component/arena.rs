@@ -22,6 +22,9 @@ struct Slot<T> {
     item: Option<T>,
 }
 
+/// The most items that an arena keeps room for when it is [emptied](Arena::emptied).
+const KEPT: usize = 16;
+
 /// The end of the list of slots without an item.
 const NONE: u32 = u32::MAX;
 
@@ -31,6 +34,19 @@ impl<T> Arena<T> {
             slots: Vec::new(),
             free: NONE,
             len: 0,
+        }
+    }
+
+    /// Returns an empty arena that has the room of this one, unless that is much.
+    pub fn emptied(mut self) -> Self {
+        self.slots.clear();
+        let slots = match self.slots.capacity() <= KEPT {
+            true => self.slots,
+            false => Vec::new(),
+        };
+        Arena {
+            slots,
+            ..Arena::new()
         }
     }
 
@@ -141,5 +157,19 @@ mod tests {
         let again = ["fifth", "sixth"].map(|item| arena.add(item));
         assert_eq!((arena.len(), arena.slots.len()), (3, 3));
         assert_eq!(again.map(|key| arena[key]), ["fifth", "sixth"]);
+    }
+
+    #[test]
+    fn an_emptied_arena_is_as_a_new_one() {
+        let mut arena = Arena::new();
+        let keys = [1, 2].map(|item| arena.add(item));
+        arena.remove(keys[0]);
+        let room = arena.slots.capacity();
+        let mut arena = arena.emptied();
+        assert_eq!((arena.len(), arena.slots.capacity()), (0, room));
+        assert!(keys.iter().all(|&key| arena.get(key).is_none()));
+        assert_eq!([3, 4].map(|item| arena.add(item)), keys);
+        (0..KEPT).for_each(|item| _ = arena.add(item));
+        assert_eq!(arena.emptied().slots.capacity(), 0);
     }
 }

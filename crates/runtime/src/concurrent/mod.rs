@@ -64,7 +64,11 @@ pub(crate) type State = Concurrent<SuspendableCall>;
 #[inline]
 fn state(data: &InstanceData) -> &RefCell<State> {
     data.concurrent
-        .get_or_make(|| RefCell::new(State::new(data.schedule_seed)))
+        .get_or_make(|kept: Option<Box<RefCell<State>>>| {
+            let mut state = kept.unwrap_or_else(|| Box::new(RefCell::new(State::new(None))));
+            state.get_mut().set_schedule(data.schedule_seed);
+            state
+        })
 }
 
 impl Threads for RefCell<State> {
@@ -85,6 +89,10 @@ impl Threads for RefCell<State> {
 
     fn forget_waits(&mut self) {
         host::forget_waits(self.get_mut());
+    }
+
+    fn empty(&mut self) {
+        self.get_mut().empty();
     }
 }
 

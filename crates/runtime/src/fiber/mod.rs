@@ -123,7 +123,7 @@ impl StackPool {
         let state = self.lock();
         StackMetrics {
             in_use: state.in_use,
-            idle: state.warm.len() + state.cold.len(),
+            idle: state.warm.len() + state.cool.len() + state.cold.len(),
         }
     }
 
@@ -360,6 +360,8 @@ mod tests {
             unsafe { stack.room(1).write(7) };
         }
         drop(stacks);
+        let StackMetrics { in_use, idle } = pool.metrics();
+        assert_eq!((in_use, idle), (0, total));
         let read = |stack: &Stack| {
             // SAFETY: as above.
             unsafe { stack.room(1).read() }

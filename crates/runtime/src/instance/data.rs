@@ -18,7 +18,7 @@ use mintage_environ::{
 };
 use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -138,33 +138,71 @@ pub struct InstanceData {
     slab: PooledSlab,
 }
 
+/// The allocations for the run-time data of the instances of a slab, which are made once.
+#[repr(C)]
+struct Room {
+    /// First, so that a pointer to the room is one to the data. It has no value while the slab has
+    /// no instance.
+    data: MaybeUninit<InstanceData>,
+    threads: Option<Box<dyn Threads>>,
+}
+
+// SAFETY: it is sent only while the slab has no instance. The data has no value then, and is bytes
+// that are not bound to a thread. The rest is `Send`.
+unsafe impl Send for Room {}
+
+const _: () = assert!(offset_of!(Room, data) == 0);
+
 /// The place of an instance's tasks and threads.
-#[derive(Default)]
-pub struct ThreadsPlace(OnceCell<(TypeId, Box<dyn Threads>)>);
+pub struct ThreadsPlace {
+    made: OnceCell<(TypeId, Box<dyn Threads>)>,
+    /// What those of an earlier instance have left.
+    kept: Cell<Option<Box<dyn Threads>>>,
+}
 
 impl ThreadsPlace {
-    /// Returns the tasks and threads, if they have been made.
-    pub fn get(&self) -> Option<&dyn Threads> {
-        self.0.get().map(|(_, threads)| &**threads)
+    /// Creates one without tasks and threads.
+    fn new(kept: Option<Box<dyn Threads>>) -> Self {
+        ThreadsPlace {
+            made: OnceCell::new(),
+            kept: Cell::new(kept),
+        }
     }
 
-    /// Returns the tasks and threads, which `make` makes when they are first needed.
+    /// Returns the tasks and threads, if they have been made.
+    pub fn get(&self) -> Option<&dyn Threads> {
+        self.made.get().map(|(_, threads)| &**threads)
+    }
+
+    /// Returns the tasks and threads, which `make` makes when they are first needed, out of empty
+    /// ones if it gets such.
     ///
     /// # Panics
     ///
     /// If they were made with another type.
     #[inline]
-    pub fn get_or_make<T: Threads>(&self, make: impl FnOnce() -> T) -> &T {
-        let made = || (TypeId::of::<T>(), Box::new(make()) as Box<dyn Threads>);
-        let (ty, threads) = self.0.get_or_init(made);
+    pub fn get_or_make<T: Threads>(&self, make: impl FnOnce(Option<Box<T>>) -> Box<T>) -> &T {
+        let made = || {
+            let kept = self.kept.take().map(|kept| kept as Box<dyn Any>);
+            let threads = make(kept.and_then(|kept| kept.downcast().ok()));
+            (TypeId::of::<T>(), threads as Box<dyn Threads>)
+        };
+        let (ty, threads) = self.made.get_or_init(made);
         assert!(*ty == TypeId::of::<T>(), "the threads have one type");
         // SAFETY: this is a `T`, since it was put here together with its type.
         unsafe { &*(&raw const **threads).cast::<T>() }
     }
 
-    /// Takes the tasks and threads away.
-    fn take(&mut self) -> Option<Box<dyn Threads>> {
-        self.0.take().map(|(_, threads)| threads)
+    /// Ends the tasks and threads. Returns what they leave.
+    fn end(&mut self) -> Option<Box<dyn Threads>> {
+        let Some((_, mut threads)) = self.made.take() else {
+            return self.kept.take();
+        };
+        // The call of a thread that waits for the host has ended, and with it what the future
+        // borrows, unless the call was leaked. So it cannot be dropped any more.
+        threads.forget_waits();
+        threads.empty();
+        Some(threads)
     }
 }
 
@@ -179,6 +217,9 @@ pub trait Threads: Any + Send {
 
     /// Forgets the futures of the host that threads wait for, without dropping them.
     fn forget_waits(&mut self);
+
+    /// Ends all tasks and threads. What is left is for another instance.
+    fn empty(&mut self);
 }
 
 /// The present state of a memory. Memories never move.
@@ -240,10 +281,17 @@ impl InstanceData {
             "the component's code consumes fuel, but the store has no counter"
         );
         let mut slab = code.acquire(image)?;
-        let room = slab.take_room();
-        let data = NonNull::from(Box::leak(Box::write(
-            room,
-            InstanceData {
+        let mut room = slab.take_room().unwrap_or_else(|| {
+            Box::new(Room {
+                data: MaybeUninit::uninit(),
+                threads: None,
+            })
+        });
+        let threads = room.threads.take();
+        let data: NonNull<InstanceData> = NonNull::from(Box::leak(room)).cast();
+        // SAFETY: the data is at the start of the room, which is leaked, so that no one else uses it.
+        unsafe {
+            data.write(InstanceData {
                 code: code.clone(),
                 imports: imports.clone(),
                 limits,
@@ -259,13 +307,13 @@ impl InstanceData {
                 faults: Cell::new(None),
                 depends_on_host: Cell::new(false),
                 stacks: Cell::new(0),
-                concurrent: ThreadsPlace::default(),
+                concurrent: ThreadsPlace::new(threads),
                 stopped: Cell::new(None),
                 contexts: slab.contexts(),
                 builtins,
                 slab,
-            },
-        )));
+            });
+        }
         Ok(data)
     }
 
@@ -278,16 +326,12 @@ impl InstanceData {
         // Threads that wait refer to the instance when they are dropped.
         //
         // SAFETY: as the caller promises.
-        let mut threads = unsafe { (*data.as_ptr()).concurrent.take() };
-        if let Some(threads) = &mut threads {
-            // The call of a thread that waits for the host has ended, and with it what the future
-            // borrows, unless the call was leaked. So it cannot be dropped any more.
-            threads.forget_waits();
-        }
-        drop(threads);
-        // SAFETY: `create` leaked a box. Its contents are moved out here before it is a box again.
-        let (data, room): (_, Box<MaybeUninit<InstanceData>>) =
+        let threads = unsafe { (*data.as_ptr()).concurrent.end() };
+        // SAFETY: `create` leaked a room, which begins with the data. That is moved out here before
+        // the room is a box again.
+        let (data, mut room): (_, Box<Room>) =
             unsafe { (data.read(), Box::from_raw(data.as_ptr().cast())) };
+        room.threads = threads;
         let written = data.written();
         let InstanceData { code, mut slab, .. } = data;
         slab.put_room(room);

@@ -6,7 +6,6 @@ use crate::slab::{Image, Slab};
 use anyhow::{Context, Result};
 use mintage_environ::limit;
 use std::any::Any;
-use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -16,17 +15,10 @@ pub struct PooledSlab(Box<Pooled>);
 // In this order: the slab counts until it is unmapped.
 struct Pooled {
     slab: Slab,
-    /// An allocation for the run-time data of the slab's instance; `None` while an instance lives.
-    room: Option<Room>,
+    /// What the instances of the slab leave for the next one; `None` while one lives.
+    room: Option<Box<dyn Any + Send>>,
     claim: Claim,
 }
-
-/// An allocation for a value of a type that this folder does not know. It holds no value.
-struct Room(Box<dyn Any>);
-
-// SAFETY: a `Room` holds a `MaybeUninit` (see `put_room`), bytes without a value. They are not
-// bound to a thread, and dropping them only frees them.
-unsafe impl Send for Room {}
 
 /// The pages of a slab that an instance may have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,18 +72,16 @@ impl PooledSlab {
         usable.ok()?.then_some(self)
     }
 
-    /// Takes the allocation for the run-time data of the slab's instance, which is made once for
-    /// all instances of a slab.
+    /// Takes what the instance before has left.
     #[inline]
-    pub fn take_room<T: 'static>(&mut self) -> Box<MaybeUninit<T>> {
-        let room = self.0.room.take().and_then(|room| room.0.downcast().ok());
-        room.unwrap_or_else(Box::new_uninit)
+    pub fn take_room<T: Any + Send>(&mut self) -> Option<Box<T>> {
+        self.0.room.take().and_then(|room| room.downcast().ok())
     }
 
-    /// Puts back what [`take_room`](Self::take_room) returned. A value in it is not dropped.
+    /// Leaves something for the next instance.
     #[inline]
-    pub fn put_room<T: 'static>(&mut self, room: Box<MaybeUninit<T>>) {
-        self.0.room = Some(Room(room));
+    pub fn put_room<T: Any + Send>(&mut self, room: Box<T>) {
+        self.0.room = Some(room);
     }
 
     #[cfg(test)]

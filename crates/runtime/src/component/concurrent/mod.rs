@@ -51,6 +51,11 @@ const NO_INDEX: u32 = 0;
 /// The counter of `backpressure.inc` must stay below this.
 const MAX_BACKPRESSURE: u32 = 1 << 16;
 
+/// The most component instances and the most items of a list that room is kept for, from one
+/// instance to the next.
+const KEPT_DOMAINS: usize = 16;
+const KEPT_KEYS: usize = 16;
+
 /// The tasks and threads of a root instance.
 pub struct Concurrent<F> {
     domains: Vec<Domain>,
@@ -100,6 +105,29 @@ struct Domain {
     free_threads: Vec<u32>,
 }
 
+impl Domain {
+    /// Returns a new one that has the room of this one, unless that is much.
+    fn emptied(self) -> Self {
+        let mut threads = self.threads;
+        threads.clear();
+        threads.shrink_to(KEPT_KEYS);
+        Domain {
+            entering_exclusive: emptied_queue(self.entering_exclusive),
+            entering: emptied_queue(self.entering),
+            waiting_for_exclusive: emptied_queue(self.waiting_for_exclusive),
+            threads,
+            ..Domain::default()
+        }
+    }
+}
+
+/// Returns an empty queue that has the room of this one, unless that is much.
+fn emptied_queue(mut keys: VecDeque<Key>) -> VecDeque<Key> {
+    keys.clear();
+    keys.shrink_to(KEPT_KEYS);
+    keys
+}
+
 impl<F> Concurrent<F> {
     /// Creates a state without tasks. With a seed, tasks and threads take turns at random.
     pub fn new(schedule_seed: Option<u64>) -> Self {
@@ -119,6 +147,24 @@ impl<F> Concurrent<F> {
             spare_stack: None,
             choices: schedule_seed.map(Choices::new),
         }
+    }
+
+    /// Makes this a state without tasks that has the room of this one, unless that is much.
+    pub fn empty(&mut self) {
+        let old = std::mem::replace(self, Concurrent::new(None));
+        let domains = old.domains.into_iter().take(KEPT_DOMAINS);
+        self.domains = domains.map(Domain::emptied).collect();
+        self.tasks = old.tasks.emptied();
+        self.threads = old.threads.emptied();
+        self.sets = old.sets.emptied();
+        self.waitables = old.waitables.emptied();
+        self.ready = emptied_queue(old.ready);
+        self.returned = emptied_queue(old.returned);
+    }
+
+    /// Makes tasks and threads take turns at random, if there is a seed.
+    pub fn set_schedule(&mut self, seed: Option<u64>) {
+        self.choices = seed.map(Choices::new);
     }
 
     fn domain(&mut self, domain: DomainId) -> &mut Domain {
