@@ -38,6 +38,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ),
     (
         "crates/cli/src/commands/serve/listen.rs",
+        "crates/cli/src/commands/serve/memory.rs",
         "takes over a socket by its number",
     ),
     (

@@ -289,7 +289,7 @@ impl InstanceData {
         });
         let threads = room.threads.take();
         let data: NonNull<InstanceData> = NonNull::from(Box::leak(room)).cast();
-        // SAFETY: the data is at the start of the room, which is leaked, so that no one else uses it.
+        // SAFETY: the data is at the start of the room, which is leaked, so no one else uses it.
         unsafe {
             data.write(InstanceData {
                 code: code.clone(),
