@@ -13,6 +13,7 @@ use http::HeaderMap;
 use http_body::{Body, SizeHint};
 use http_body_util::BodyExt;
 use mintage_wasi::runtime::AbortOnDropJoinHandle;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -200,11 +201,15 @@ impl State {
         self.buffer.split_to(most.min(self.buffer.len()))
     }
 
-    /// Copies bytes that are there.
-    pub fn copy_to(&mut self, target: &mut [u8]) -> usize {
-        let count = self.buffer.len().min(target.len());
-        self.buffer.copy_to_slice(&mut target[..count]);
-        count
+    /// Copies bytes that are there. Returns how many `target` takes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `target`.
+    pub fn copy_to(&mut self, mut target: impl io::Write) -> io::Result<usize> {
+        let count = target.write(&self.buffer)?;
+        self.buffer.advance(count);
+        Ok(count)
     }
 
     /// Returns the error of the body, if it has failed and there are no bytes before that.

@@ -83,6 +83,9 @@ impl<'a, B> Destination<'a, u8, B> {
 }
 
 /// Direct access to the memory into which a guest reads from a stream of bytes.
+///
+/// What is there is copied by [`write`](io::Write::write). For what comes from the system,
+/// [`remaining`](Self::remaining) is memory to read into.
 pub struct DirectDestination<'a, D: 'static> {
     id: StreamId,
     direct: Option<&'a mut DirectBuffer>,
@@ -90,7 +93,8 @@ pub struct DirectDestination<'a, D: 'static> {
 }
 
 impl<D: 'static> DirectDestination<'_, D> {
-    /// Returns the memory that is left, 1 MiB at most: zeros, or what the guest has there.
+    /// Returns the memory that is left, 1 MiB at most: zeros, or what the guest has there. All of it
+    /// takes memory of the system from then on.
     pub fn remaining(&mut self) -> &mut [u8] {
         if let Some(direct) = &mut self.direct {
             return direct.room();
@@ -126,11 +130,21 @@ impl<D: 'static> DirectDestination<'_, D> {
 }
 
 impl<D: 'static> io::Write for DirectDestination<'_, D> {
+    /// Copies as many of the bytes as there is room for, 1 MiB at most. It does not fail.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = self.remaining();
-        let count = room.len().min(bytes.len());
-        room[..count].copy_from_slice(&bytes[..count]);
-        self.mark_written(count);
+        if let Some(direct) = &mut self.direct {
+            let room = direct.room();
+            let count = room.len().min(bytes.len());
+            room[..count].copy_from_slice(&bytes[..count]);
+            direct.advance(count);
+            return Ok(count);
+        }
+        let opaque = &mut self.store.0.opaque;
+        let Some((guest, copy)) = guest::reading(opaque, self.id) else {
+            return Ok(0);
+        };
+        let count = guest::fill(opaque, guest, &copy, bytes);
+        guest::advance(opaque, guest, count);
         Ok(count)
     }
 

@@ -195,6 +195,24 @@ pub(super) fn room<'a>(
     Some(bytes)
 }
 
+/// Copies bytes to the memory that a guest reads into, from a stream of bytes. Returns how many it
+/// has room for. No pages are touched but those that get some.
+pub(super) fn fill(
+    opaque: &mut StoreOpaque,
+    guest: GuestEnd,
+    copy: &PeerCopy,
+    bytes: &[u8],
+) -> usize {
+    let Some((mut memory, place)) = place(opaque, guest, copy) else {
+        return 0;
+    };
+    let count = place.len().min(bytes.len());
+    match memory.write(place.start, &bytes[..count]) {
+        true => count,
+        false => 0,
+    }
+}
+
 /// Returns the bytes of memory that a guest writes to a stream of bytes.
 pub(super) fn bytes<'a>(
     opaque: &'a mut StoreOpaque,

@@ -134,7 +134,8 @@ impl InputStream for HostIncomingBodyStream {
     fn read_into(&mut self, target: &mut [u8]) -> StreamResult<usize> {
         let mut state = self.0.lock();
         available(&mut state)?;
-        Ok(state.copy_to(target))
+        let copied = state.copy_to(target);
+        copied.map_err(|error| StreamError::LastOperationFailed(error.into()))
     }
 }
 

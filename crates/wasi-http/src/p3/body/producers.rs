@@ -39,9 +39,7 @@ impl<D: 'static> StreamProducer<D> for ContentsProducer {
             // The future of the trailers tells how it has ended.
             return Poll::Ready(Ok(StreamResult::Dropped));
         }
-        let mut direct = destination.as_direct(store, HOST_PIECE);
-        let count = body.copy_to(direct.remaining());
-        direct.mark_written(count);
+        body.copy_to(destination.as_direct(store, HOST_PIECE))?;
         Poll::Ready(Ok(match body.is_at_end() && body.buffered() == 0 {
             true => StreamResult::Dropped,
             false => StreamResult::Completed,
