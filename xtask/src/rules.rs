@@ -38,8 +38,11 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ),
     (
         "crates/cli/src/commands/serve/listen.rs",
-        "crates/cli/src/commands/serve/memory.rs",
         "takes over a socket by its number",
+    ),
+    (
+        "crates/cli/src/commands/serve/memory.rs",
+        "unmaps pages of machine code",
     ),
     (
         "crates/cli/src/signals.rs",
