@@ -93,8 +93,8 @@ pub struct DirectDestination<'a, D: 'static> {
 }
 
 impl<D: 'static> DirectDestination<'_, D> {
-    /// Returns the memory that is left, 1 MiB at most: zeros, or what the guest has there. All of
-    /// it takes memory of the system from then on.
+    /// Returns the memory that is left, 1 MiB at most: zeros, or what the guest has there. All
+    /// of it takes memory of the system from then on.
     pub fn remaining(&mut self) -> &mut [u8] {
         if let Some(direct) = &mut self.direct {
             return direct.room();
