@@ -9,7 +9,7 @@ use super::failure::MAX_HEAD;
 use super::service::ProxyService;
 use super::streams::{Progress, Streams};
 use crate::WasiHttpView;
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -32,6 +32,9 @@ const MAX_SEND_BUFFER: usize = 128 << 10;
 
 /// The first bytes of a connection of HTTP/2 that no request of HTTP/1.1 begins with.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0";
+
+/// How long a connection of HTTP/1.1 is idle before it lets go of its buffers.
+const REST: Duration = Duration::from_secs(1);
 
 /// The most that one check of its connections moves the clock of a thread, in milliseconds.
 const MAX_STEP: u64 = 1000;
@@ -90,6 +93,10 @@ pub(super) struct ConnectionState {
     /// Since when the client takes no bytes although some wait; 0 if none wait.
     blocked_since: AtomicU64,
     is_http2: AtomicBool,
+    /// Whether the last request had a body, which may not be read to its end.
+    had_body: AtomicBool,
+    /// Whether the connection is to let go of its buffers, or has done so.
+    is_resting: AtomicBool,
     /// One of [`OPEN`], [`CLOSING`] and [`CLOSED`].
     end: AtomicU8,
     /// The connection's task.
@@ -112,12 +119,15 @@ impl ConnectionState {
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
             is_http2: AtomicBool::new(false),
+            had_body: AtomicBool::new(false),
+            is_resting: AtomicBool::new(false),
             end: AtomicU8::new(OPEN),
             task: Mutex::new(None),
         }
     }
 
-    /// Closes the connection if its client takes too long at the time `now`.
+    /// Closes the connection if its client takes too long at the time `now`. Tells it to rest if
+    /// it is idle.
     pub fn check(&self, now: u64, times: &Times) {
         let passed = |since: &AtomicU64, time: Duration| {
             let since = since.load(Relaxed);
@@ -141,7 +151,21 @@ impl ConnectionState {
             self.close(CLOSING);
             // A client of HTTP/2 may leave the connection open when it is told of its end.
             self.idle_since.store(now, Relaxed);
+        } else if passed(&self.idle_since, REST)
+            && self.is_quiet()
+            && !self.is_resting.swap(true, Relaxed)
+        {
+            self.wake();
         }
+    }
+
+    /// Returns whether a connection of HTTP/1.1 is between two requests, with nothing to write.
+    fn is_quiet(&self) -> bool {
+        self.requests.load(Relaxed) == 0
+            && self.head_since.load(Relaxed) == 0
+            && self.blocked_since.load(Relaxed) == 0
+            && !self.is_http2.load(Relaxed)
+            && !self.had_body.load(Relaxed)
     }
 
     /// Closes the connection when the requests under way are answered.
@@ -153,6 +177,10 @@ impl ConnectionState {
 
     fn close(&self, end: u8) {
         self.end.store(end, Relaxed);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = &*task {
             task.wake_by_ref();
@@ -165,7 +193,9 @@ impl ConnectionState {
     }
 
     /// Begins a request.
-    fn begin(self: &Arc<Self>) -> UnderWay {
+    fn begin(self: &Arc<Self>, request: &Request<Incoming>) -> UnderWay {
+        self.had_body
+            .store(!request.body().is_end_stream(), Relaxed);
         self.requests.fetch_add(1, Relaxed);
         self.head_since.store(0, Relaxed);
         UnderWay(self.clone())
@@ -209,15 +239,14 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
     let mut io = Stream {
         stream,
         state: state.clone(),
-        start: [0; HTTP2.len()],
-        filled: 0,
-        used: 0,
+        before: BytesMut::new(),
     };
     // Makes the service; `streams` are those of HTTP/2.
     let answer = |streams: Option<Streams>| {
         let state = state.clone();
         service_fn(move |request: Request<Incoming>| {
-            let (under_way, progress) = (state.begin(), streams.as_ref().map(Streams::begin));
+            let (under_way, progress) =
+                (state.begin(&request), streams.as_ref().map(Streams::begin));
             let response = service.respond(request);
             // In a box, since a connection keeps room for the future also when it is idle.
             Box::pin(async move {
@@ -240,16 +269,26 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
     // Errors of a connection are the client's concern.
     match is_http2.await {
         None => {}
-        Some(false) => {
+        Some(false) => loop {
             let connection = http1::Builder::new()
                 .header_read_timeout(None)
                 .max_buf_size(MAX_HEAD)
                 .serve_connection(TokioIo::new(io), answer(None));
-            run(Box::pin(connection), &state, |connection| {
+            let mut connection = Box::new(connection);
+            let ended = run(Pin::new(&mut *connection), &state, |connection| {
                 connection.graceful_shutdown()
-            })
-            .await;
-        }
+            });
+            if ended.await == Ended::Closed {
+                return;
+            }
+            // All is written, and no more is read, since the connection is idle.
+            let parts = connection.into_parts();
+            io = parts.io.into_inner();
+            io.before = parts.read_buf.into();
+            if !io.rest().await {
+                return;
+            }
+        },
         Some(true) => {
             state.is_http2.store(true, Relaxed);
             let streams = Streams::new(config.times.write);
@@ -258,7 +297,8 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
                 .max_header_list_size(MAX_HEAD as u32)
                 .max_send_buf_size(MAX_SEND_BUFFER)
                 .serve_connection(TokioIo::new(io), answer(Some(streams)));
-            run(Box::pin(connection), &state, |connection| {
+            let mut connection = Box::pin(connection);
+            run(connection.as_mut(), &state, |connection| {
                 connection.graceful_shutdown()
             })
             .await;
@@ -266,26 +306,44 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
     }
 }
 
-/// Polls a connection until it ends, or is to end. It is in a box, so that the task has no room for
-/// all kinds of them.
+/// Why a connection is no longer polled.
+#[derive(PartialEq)]
+enum Ended {
+    Closed,
+    Resting,
+}
+
+/// Polls a connection until it ends, is to end, or is to rest. It is in a box of the caller's, so
+/// that the task has no room for all kinds of them.
 async fn run<C: Future>(
-    mut connection: Pin<Box<C>>,
+    mut connection: Pin<&mut C>,
     state: &ConnectionState,
     mut shut_down: impl FnMut(Pin<&mut C>),
-) {
+) -> Ended {
     let mut is_told = false;
     poll_fn(|cx| {
         match state.end.load(Relaxed) {
-            CLOSED => return Poll::Ready(()),
+            CLOSED => return Poll::Ready(Ended::Closed),
             CLOSING if !is_told => {
                 is_told = true;
                 shut_down(connection.as_mut());
             }
             _ => {}
         }
-        connection.as_mut().poll(cx).map(|_| ())
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ended::Closed);
+        }
+        if !state.is_resting.load(Relaxed) {
+            return Poll::Pending;
+        }
+        // Bytes may have come since it was told to rest.
+        if state.is_quiet() {
+            return Poll::Ready(Ended::Resting);
+        }
+        state.is_resting.store(false, Relaxed);
+        Poll::Pending
     })
-    .await;
+    .await
 }
 
 /// The body of a response with its request, which is under way until the body is dropped.
@@ -324,33 +382,49 @@ impl Body for HeldBody {
 struct Stream {
     stream: TcpStream,
     state: Arc<ConnectionState>,
-    /// The first bytes, which tell the version.
-    start: [u8; HTTP2.len()],
-    filled: usize,
-    /// The number of these bytes that were passed on.
-    used: usize,
+    /// Bytes that were read and not passed on.
+    before: BytesMut,
 }
 
 impl Stream {
     /// Reads until it is known whether the client speaks HTTP/2.
     fn poll_is_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
-            let read = &self.start[..self.filled];
-            if !HTTP2.starts_with(read) {
+            if !HTTP2.starts_with(&self.before) {
                 return Poll::Ready(Ok(false));
             }
-            if read.len() == HTTP2.len() {
+            let missing = HTTP2.len() - self.before.len();
+            if missing == 0 {
                 return Poll::Ready(Ok(true));
             }
-            let mut buffer = ReadBuf::new(&mut self.start[self.filled..]);
+            let mut bytes = [0; HTTP2.len()];
+            let mut buffer = ReadBuf::new(&mut bytes[..missing]);
             std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-            let more = buffer.filled().len();
-            if more == 0 {
+            if buffer.filled().is_empty() {
                 return Poll::Ready(Ok(false));
             }
-            self.filled += more;
+            self.before.extend_from_slice(buffer.filled());
             self.state.read();
         }
+    }
+
+    /// Waits for the next bytes, without buffers. Returns whether the connection goes on.
+    async fn rest(&mut self) -> bool {
+        let goes_on = poll_fn(|cx| {
+            if !self.before.is_empty() {
+                // The next request began before the last one was answered.
+                self.state.read();
+                return Poll::Ready(true);
+            }
+            match self.state.end.load(Relaxed) {
+                // An error comes again when bytes are read.
+                OPEN => self.stream.poll_read_ready(cx).map(|_| true),
+                _ => Poll::Ready(false),
+            }
+        })
+        .await;
+        self.state.is_resting.store(false, Relaxed);
+        goes_on
     }
 }
 
@@ -361,9 +435,9 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let len = buffer.remaining().min(this.filled - this.used);
-        buffer.put_slice(&this.start[this.used..this.used + len]);
-        this.used += len;
+        let len = buffer.remaining().min(this.before.len());
+        buffer.put_slice(&this.before[..len]);
+        this.before.advance(len);
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
@@ -440,5 +514,33 @@ mod tests {
             assert!(!is_closed_after(3600 + second), "{second}");
         }
         assert!(is_closed_after(3630));
+    }
+
+    #[test]
+    fn only_quiet_connections_rest() {
+        let times = Times {
+            idle: Duration::from_secs(60),
+            header: Duration::from_secs(10),
+            write: Duration::from_secs(30),
+        };
+        let rests = |prepare: fn(&Arc<ConnectionState>)| {
+            let clock = Arc::new(Clock::new());
+            let state = Arc::new(ConnectionState::new(clock.clone()));
+            prepare(&state);
+            state.check(clock.advance(REST), &times);
+            assert!(!state.is_resting.load(Relaxed));
+            state.check(clock.advance(REST + Duration::from_millis(10)), &times);
+            state.is_resting.load(Relaxed)
+        };
+        assert!(rests(|_| {}));
+        assert!(!rests(|state| state.read()));
+        assert!(!rests(|state| state.wrote(true)));
+        assert!(rests(|state| {
+            state.wrote(true);
+            state.wrote(false);
+        }));
+        assert!(!rests(|state| state.had_body.store(true, Relaxed)));
+        assert!(!rests(|state| state.is_http2.store(true, Relaxed)));
+        assert!(!rests(|state| _ = state.requests.fetch_add(1, Relaxed)));
     }
 }

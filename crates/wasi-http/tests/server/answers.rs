@@ -1,8 +1,10 @@
 //! Requests that are answered: methods, headers, connections.
 
 use crate::client::{get, post};
-use crate::common::serve;
+use crate::common::{serve, wait_until};
 use std::collections::HashSet;
+use std::thread;
+use std::time::Duration;
 
 #[test]
 fn a_guest_answers_each_request_by_an_instance_of_its_own() {
@@ -134,6 +136,32 @@ fn connections_are_kept_as_clients_ask() {
         client.send("GET /hello HTTP/1.0\r\nhost: test\r\nconnection: keep-alive\r\n\r\n");
         assert_eq!(client.response().unwrap().text(), "Hello, world!\n");
     }
+}
+
+#[test]
+fn idle_connections_go_on() {
+    let serving = serve();
+    let rest = || thread::sleep(Duration::from_millis(1500));
+    let mut client = serving.client();
+    assert_eq!(client.get("/hello").text(), "Hello, world!\n");
+    rest();
+    assert_eq!(client.post("/echo", "first").text(), "first");
+    rest();
+    // The first part of a request that follows another one at once is kept.
+    client.send(get("/hello") + "GET /hel");
+    assert_eq!(client.response().unwrap().text(), "Hello, world!\n");
+    rest();
+    client.send("lo HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(client.response().unwrap().text(), "Hello, world!\n");
+    rest();
+    client.send("GET");
+    rest();
+    client.send(" /hello HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(client.response().unwrap().text(), "Hello, world!\n");
+    // A client that goes away while its connection rests is noticed.
+    rest();
+    drop(client);
+    wait_until("it is closed", || serving.running().connections() == 0);
 }
 
 #[test]
