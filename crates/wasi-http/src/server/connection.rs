@@ -269,26 +269,29 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
     // Errors of a connection are the client's concern.
     match is_http2.await {
         None => {}
-        Some(false) => loop {
-            let connection = http1::Builder::new()
-                .header_read_timeout(None)
-                .max_buf_size(MAX_HEAD)
-                .serve_connection(TokioIo::new(io), answer(None));
-            let mut connection = Box::new(connection);
-            let ended = run(Pin::new(&mut *connection), &state, |connection| {
-                connection.graceful_shutdown()
-            });
-            if ended.await == Ended::Closed {
-                return;
+        Some(false) => {
+            let mut service = answer(None);
+            loop {
+                let connection = http1::Builder::new()
+                    .header_read_timeout(None)
+                    .max_buf_size(MAX_HEAD)
+                    .serve_connection(TokioIo::new(io), service);
+                let mut connection = Box::new(connection);
+                let ended = run(Pin::new(&mut *connection), &state, |connection| {
+                    connection.graceful_shutdown()
+                });
+                if ended.await == Ended::Closed {
+                    return;
+                }
+                // All is written, and no more is read, since the connection is idle.
+                let parts = connection.into_parts();
+                (io, service) = (parts.io.into_inner(), parts.service);
+                io.before = parts.read_buf.into();
+                if !io.rest().await {
+                    return;
+                }
             }
-            // All is written, and no more is read, since the connection is idle.
-            let parts = connection.into_parts();
-            io = parts.io.into_inner();
-            io.before = parts.read_buf.into();
-            if !io.rest().await {
-                return;
-            }
-        },
+        }
         Some(true) => {
             state.is_http2.store(true, Relaxed);
             let streams = Streams::new(config.times.write);

@@ -170,7 +170,7 @@ fn many_clients_at_once_get_their_own_answers() {
     let threads: Vec<_> = (0..8)
         .map(|i| {
             let mut client = serving.client();
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 for j in 0..50 {
                     let text = format!("text {j} of {i}");
                     assert_eq!(client.post("/echo", &text).text(), text);
