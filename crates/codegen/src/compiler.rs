@@ -6,9 +6,9 @@ use crate::compiled::CompiledFunction;
 use crate::emit::{Effort, Input, Workspace};
 use crate::isa;
 use crate::output;
-use crate::reuse::FunctionCache;
+use crate::reuse::{FunctionCache, Kept, ProgramDigest};
 use crate::translate::{self, Stacks};
-use crate::unbound::UnboundFunction;
+use crate::unbound::{self, NO_LOCATION, UnboundFunction};
 use anyhow::{Context as _, Result, anyhow, bail};
 use cranelift_codegen::CodegenError;
 use cranelift_codegen::control::ControlPlane;
@@ -19,7 +19,7 @@ use mintage_environ::{
     CoreInstanceId, FuncIndex, FuncKey, OptLevel, Printable, Target, TargetRequest, Tunables,
     limit, unsupported,
 };
-use mintage_program::Program;
+use mintage_program::{CodeInputs, Program};
 use std::borrow::Cow;
 
 /// Checks that code can be generated for a target.
@@ -100,7 +100,46 @@ impl Compiler {
         isa::target(&*self.isa)
     }
 
-    /// Compiles the function `key` of `program`, whose slab has the given layout.
+    /// Returns the key of the functions of `program`, whose slab has the given layout. `None` if
+    /// nothing is kept.
+    pub fn program_digest(
+        &self,
+        program: &Program<'_>,
+        layout: &SlabLayout,
+    ) -> Option<ProgramDigest> {
+        // What `Input` has.
+        let inputs = (
+            CodeInputs(program),
+            layout,
+            &self.tunables,
+            self.function_values,
+        );
+        let isas = [&*self.isa, &*self.least_effort];
+        self.cache.as_ref()?.program_digest(isas, &inputs)
+    }
+
+    /// Returns the list of a program's functions, if the program was compiled before.
+    pub fn kept(&self, digest: &ProgramDigest) -> Option<Vec<Kept>> {
+        self.cache.as_ref()?.list(digest)
+    }
+
+    /// Keeps the list of a program's functions.
+    pub fn keep(&self, digest: &ProgramDigest, functions: &[Kept]) {
+        if let Some(cache) = &self.cache {
+            cache.insert_list(digest, functions);
+        }
+    }
+
+    /// Returns a function of `program` that is kept, unless it was forgotten.
+    pub fn restore(&self, program: &Program<'_>, kept: &Kept) -> Option<CompiledFunction> {
+        let function = self.cache.as_ref()?.get(&kept.digest())?;
+        let start = translate::start(program, kept.key, &self.tunables);
+        let start = start.map_or(NO_LOCATION, |start| start.bits());
+        function.bind(kept.key, &kept.names(), start).ok()
+    }
+
+    /// Compiles the function `key` of `program`, whose slab has the given layout. If it is kept
+    /// now, returns where.
     ///
     /// Translation to intermediate code is quick; generating machine code from it is not. In
     /// between, `admit` is called with the number of values of the function, counting operands that
@@ -118,7 +157,7 @@ impl Compiler {
         key: FuncKey,
         scratch: &mut Scratch,
         admit: impl FnOnce(usize) -> Result<()>,
-    ) -> Result<CompiledFunction> {
+    ) -> Result<(CompiledFunction, Option<Kept>)> {
         self.build(program, layout, key, scratch)
             .and_then(|()| admit(scratch.workspace.values()))
             .and_then(|()| self.finish(key, &mut scratch.workspace))
@@ -182,27 +221,35 @@ impl Compiler {
     }
 
     /// Returns the machine code of the CLIF in the workspace.
-    fn finish(&self, key: FuncKey, workspace: &mut Workspace) -> Result<CompiledFunction> {
+    fn finish(
+        &self,
+        key: FuncKey,
+        workspace: &mut Workspace,
+    ) -> Result<(CompiledFunction, Option<Kept>)> {
         let isa = match workspace.effort {
             Effort::Full => &self.isa,
             Effort::Least => &self.least_effort,
         };
         let address_map = self.tunables.address_map;
+        let func = &workspace.context.func;
+        let names = unbound::names(func);
+        let start = func.params.base_srcloc().bits();
         let Some(cache) = &self.cache else {
             let function = generate(&**isa, address_map, workspace)?;
-            return function.bind(key, &workspace.context.func);
+            return Ok((function.bind(key, &names, start)?, None));
         };
-        let func = &workspace.context.func;
         // Before optimization, which changes the function.
         let digest = cache.digest(&**isa, func, &[u8::from(address_map)]);
+        let kept = Kept::new(key, &digest, &names);
         if let Some(function) = cache.get(&digest)
-            && let Ok(function) = function.bind(key, func)
+            && let Ok(function) = function.bind(key, &names, start)
         {
-            return Ok(function);
+            return Ok((function, Some(kept)));
         }
         let function = generate(&**isa, address_map, workspace)?;
-        cache.insert(&digest, &function);
-        function.bind(key, &workspace.context.func)
+        let is_kept = cache.insert(&digest, &function);
+        let function = function.bind(key, &names, start)?;
+        Ok((function, is_kept.then_some(kept)))
     }
 }
 

@@ -52,4 +52,4 @@ mod unbound;
 
 pub use compiled::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};
 pub use compiler::{Compiler, FUNCTION_VALUES, Scratch, check_target};
-pub use reuse::{CacheStore, FunctionCache};
+pub use reuse::{CacheStore, FunctionCache, Kept, ProgramDigest};

@@ -5,6 +5,9 @@
 //! out: they are bound when an entry is used ([`UnboundFunction`]). So a function keeps its code
 //! when others are added, removed or moved, and when the component's data change.
 //!
+//! Where nothing but the data have changed, not even the intermediate code is needed: under a hash
+//! of all that machine code depends on there is a list of the component's functions ([`Kept`]).
+//!
 //! Both the key and the tag of an entry are BLAKE3 in keyed mode. Whoever does not know the secret
 //! can neither make an entry that is used, nor let one pass for another.
 
@@ -13,9 +16,11 @@ use crate::unbound::UnboundFunction;
 use cranelift_codegen::ir::{Function, UserExternalName};
 use cranelift_codegen::isa::TargetIsa;
 use mintage_environ::FuncKey;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
+use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
@@ -51,7 +56,44 @@ impl Debug for Secret {
 }
 
 /// The key of an entry.
+#[derive(Clone, Copy)]
 pub(crate) struct Digest(blake3::Hash);
+
+/// The key of the list of a program's functions.
+pub struct ProgramDigest(Digest);
+
+/// A function of a program whose machine code is in a [`FunctionCache`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// The function.
+    pub key: FuncKey,
+    /// The key of its machine code.
+    digest: [u8; HASH_SIZE],
+    /// The names that it declares, each as the two parts of a key.
+    names: Vec<(u32, u32)>,
+}
+
+impl Kept {
+    pub(crate) fn new(key: FuncKey, digest: &Digest, names: &[UserExternalName]) -> Kept {
+        let names = names.iter().map(|name| (name.namespace, name.index));
+        Kept {
+            key,
+            digest: *digest.0.as_bytes(),
+            names: names.collect(),
+        }
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        Digest(self.digest.into())
+    }
+
+    pub(crate) fn names(&self) -> Vec<UserExternalName> {
+        let names = self.names.iter();
+        names
+            .map(|&(namespace, index)| UserExternalName { namespace, index })
+            .collect()
+    }
+}
 
 // A store that panics is left in some state of its own. What it returns then is checked as always.
 impl UnwindSafe for FunctionCache {}
@@ -71,13 +113,7 @@ impl FunctionCache {
 
     /// Hashes everything that the machine code of `func` depends on.
     pub(crate) fn digest(&self, isa: &dyn TargetIsa, func: &Function, settings: &[u8]) -> Digest {
-        let mut hasher = Buffered {
-            hasher: blake3::Hasher::new_keyed(&self.secret.0),
-            buffer: Vec::with_capacity(BUFFER),
-        };
-        // Nothing that follows has the version of the code generator.
-        cranelift_codegen::VERSION.hash(&mut hasher);
-        env!("CARGO_PKG_VERSION").hash(&mut hasher);
+        let mut hasher = self.hasher("function");
         isa::hash(isa, &mut hasher);
         settings.hash(&mut hasher);
         for name in func.params.user_named_funcs().values() {
@@ -87,29 +123,75 @@ impl FunctionCache {
         Digest(hasher.into_hash())
     }
 
+    /// Hashes everything that the machine code of a program depends on. `None` if `inputs` have a
+    /// form that cannot be hashed.
+    pub(crate) fn program_digest(
+        &self,
+        isas: [&dyn TargetIsa; 2],
+        inputs: &impl Serialize,
+    ) -> Option<ProgramDigest> {
+        let mut hasher = self.hasher("program");
+        for isa in isas {
+            isa::hash(isa, &mut hasher);
+        }
+        postcard::to_io(inputs, &mut hasher).ok()?;
+        Some(ProgramDigest(Digest(hasher.into_hash())))
+    }
+
+    /// Starts a hash of this kind of entry.
+    fn hasher(&self, kind: &str) -> Buffered {
+        let mut hasher = Buffered {
+            hasher: blake3::Hasher::new_keyed(&self.secret.0),
+            buffer: Vec::with_capacity(BUFFER),
+        };
+        kind.hash(&mut hasher);
+        // Nothing that follows has the version of the code generator.
+        cranelift_codegen::VERSION.hash(&mut hasher);
+        env!("CARGO_PKG_VERSION").hash(&mut hasher);
+        hasher
+    }
+
     /// Returns the function that was kept under `digest`.
     pub(crate) fn get(&self, digest: &Digest) -> Option<UnboundFunction> {
+        self.read(digest, UnboundFunction::decode)
+    }
+
+    /// Keeps `function` under `digest`. Returns whether it is kept.
+    pub(crate) fn insert(&self, digest: &Digest, function: &UnboundFunction) -> bool {
+        function
+            .encode()
+            .is_some_and(|bytes| self.write(digest, bytes))
+    }
+
+    /// Returns the functions of a program that was compiled before.
+    pub(crate) fn list(&self, digest: &ProgramDigest) -> Option<Vec<Kept>> {
+        self.read(&digest.0, |bytes| postcard::from_bytes(bytes).ok())
+    }
+
+    /// Keeps the list of a program's functions.
+    pub(crate) fn insert_list(&self, digest: &ProgramDigest, functions: &[Kept]) {
+        if let Ok(bytes) = postcard::to_stdvec(functions) {
+            self.write(&digest.0, bytes);
+        }
+    }
+
+    fn read<T>(&self, digest: &Digest, decode: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let value = self.store.get(digest.0.as_bytes())?;
-        let (function, tag) = value.split_last_chunk::<HASH_SIZE>()?;
+        let (bytes, tag) = value.split_last_chunk::<HASH_SIZE>()?;
         // Comparing hashes takes the same time wherever they differ.
-        if self.tag(digest, function) != blake3::Hash::from_bytes(*tag) {
-            return None;
-        }
-        UnboundFunction::decode(function)
+        let is_own = self.tag(digest, bytes) == blake3::Hash::from_bytes(*tag);
+        is_own.then(|| decode(bytes)).flatten()
     }
 
-    /// Keeps `function` under `digest`.
-    pub(crate) fn insert(&self, digest: &Digest, function: &UnboundFunction) {
-        if let Some(mut value) = function.encode() {
-            let tag = self.tag(digest, &value);
-            value.extend_from_slice(tag.as_bytes());
-            self.store.insert(digest.0.as_bytes(), value);
-        }
+    fn write(&self, digest: &Digest, mut bytes: Vec<u8>) -> bool {
+        let tag = self.tag(digest, &bytes);
+        bytes.extend_from_slice(tag.as_bytes());
+        self.store.insert(digest.0.as_bytes(), bytes)
     }
 
-    fn tag(&self, digest: &Digest, function: &[u8]) -> blake3::Hash {
+    fn tag(&self, digest: &Digest, bytes: &[u8]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret.0);
-        hasher.update(function);
+        hasher.update(bytes);
         hasher.update(digest.0.as_bytes());
         hasher.finalize()
     }
@@ -153,5 +235,16 @@ impl Hasher for Buffered {
 
     fn finish(&self) -> u64 {
         unreachable!("`into_hash` ends the hash")
+    }
+}
+
+impl io::Write for Buffered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Hasher::write(self, bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

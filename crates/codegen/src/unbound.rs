@@ -3,7 +3,7 @@
 use crate::abi;
 use crate::compiled::{CompiledFunction, Relocation, RelocationKind};
 use anyhow::{Context as _, Result};
-use cranelift_codegen::ir::{Function, UserExternalNameRef};
+use cranelift_codegen::ir::{Function, UserExternalName};
 use mintage_environ::{CatchSite, FrameSlots, FuncKey, Handlers, StackMap, Trap};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -34,19 +34,28 @@ pub(crate) struct UnboundRelocation {
     pub addend: i64,
 }
 
+/// Returns the names that a function declares, by their numbers.
+pub(crate) fn names(func: &Function) -> Vec<UserExternalName> {
+    func.params.user_named_funcs().values().cloned().collect()
+}
+
 /// A location that is no place in the source.
 pub(crate) const NO_LOCATION: u32 = u32::MAX;
 
 impl UnboundFunction {
-    /// Returns the function `key`, whose intermediate code is `func`.
+    /// Returns the function `key`, which declares `names`. `start` is its location.
     ///
     /// # Errors
     ///
-    /// If a relocation names nothing that `func` declares.
-    pub fn bind(self, key: FuncKey, func: &Function) -> Result<CompiledFunction> {
-        let names = func.params.user_named_funcs();
+    /// If a relocation names nothing that is declared.
+    pub fn bind(
+        self,
+        key: FuncKey,
+        names: &[UserExternalName],
+        start: u32,
+    ) -> Result<CompiledFunction> {
         let bind = |relocation: UnboundRelocation| {
-            let name = names.get(UserExternalNameRef::from_u32(relocation.name));
+            let name = names.get(relocation.name as usize);
             let name = name.context("internal error: a relocation has no name")?;
             Ok(Relocation {
                 offset: relocation.offset,
@@ -56,7 +65,6 @@ impl UnboundFunction {
             })
         };
         let relocations = self.relocations.into_iter().map(bind);
-        let start = func.params.base_srcloc().bits();
         let mut addresses = self.addresses;
         for (_, location) in &mut addresses {
             if *location != NO_LOCATION {

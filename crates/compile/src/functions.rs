@@ -3,7 +3,7 @@
 use crate::limits::Spent;
 use crate::{LaidOut, Progress};
 use anyhow::{Context, Error, Result};
-use mintage_codegen::{CompiledFunction, Compiler, RelocationTarget, Scratch};
+use mintage_codegen::{CompiledFunction, Compiler, Kept, RelocationTarget, Scratch};
 use mintage_environ::FuncKey;
 use mintage_program::Program;
 use std::cmp::Reverse;
@@ -25,29 +25,35 @@ pub(crate) struct Generated<'a> {
 /// large function at the end. The trampolines of builtins follow, since only then it is known which
 /// ones are called. The result is in the order of keys: it does not depend on how the threads
 /// shared the work.
+///
+/// If the compiler keeps functions, and has compiled a program that differs in its data alone, they
+/// are those of that program.
 pub(crate) fn generate<'a>(
     laid_out: LaidOut<'a>,
     compiler: &Compiler,
     spent: &Spent<'_>,
     progress: &dyn Progress,
 ) -> Result<Generated<'a>> {
-    let mut functions = Vec::new();
-    let work = work_list(&laid_out.program);
-    spent.allow_for(
-        work.iter()
-            .map(|&key| body_size(&laid_out.program, key))
-            .sum(),
-    );
-    compile_all(&laid_out, compiler, &work, &mut functions, spent, progress)?;
-    let builtins = called_builtins(&functions);
-    compile_all(
-        &laid_out,
-        compiler,
-        &builtins,
-        &mut functions,
-        spent,
-        progress,
-    )?;
+    let LaidOut { program, layout } = &laid_out;
+    let digest = compiler.program_digest(program, layout);
+    let kept = digest.as_ref().and_then(|digest| compiler.kept(digest));
+    let mut functions = match kept.and_then(|kept| restore(program, compiler, &kept, progress)) {
+        Some(functions) => {
+            for function in &functions {
+                spent.count(function)?;
+            }
+            functions
+        }
+        None => {
+            let (functions, kept) = compile(&laid_out, compiler, spent, progress)?;
+            if let Some(digest) = digest
+                && kept.len() == functions.len()
+            {
+                compiler.keep(&digest, &kept);
+            }
+            functions
+        }
+    };
     functions.sort_unstable_by_key(|function| function.key);
     Ok(Generated {
         laid_out,
@@ -55,41 +61,82 @@ pub(crate) fn generate<'a>(
     })
 }
 
-/// Compiles the functions in `work` and appends them in any order.
-fn compile_all(
+/// Takes all functions of a program from where they are kept. Returns `None` if one is forgotten.
+fn restore(
+    program: &Program<'_>,
+    compiler: &Compiler,
+    kept: &[Kept],
+    progress: &dyn Progress,
+) -> Option<Vec<CompiledFunction>> {
+    let restore = |kept: &Kept, _: &mut Scratch| {
+        let function = compiler.restore(program, kept);
+        function.context("it is forgotten")
+    };
+    let report = |done| progress.functions(done, kept.len());
+    for_each(kept, |kept| kept.key, restore, report).ok()
+}
+
+/// Compiles all functions of a program, in any order. Returns those that are kept, too.
+fn compile(
     LaidOut { program, layout }: &LaidOut<'_>,
     compiler: &Compiler,
-    work: &[FuncKey],
-    functions: &mut Vec<CompiledFunction>,
     spent: &Spent<'_>,
     progress: &dyn Progress,
-) -> Result<()> {
-    let before = functions.len();
+) -> Result<(Vec<CompiledFunction>, Vec<Kept>)> {
+    let (mut functions, mut all_kept) = (Vec::new(), Vec::new());
+    let compile = |&key: &FuncKey, scratch: &mut Scratch| {
+        spent.check_time()?;
+        let admit = |values| spent.admit(values);
+        let compiled = compiler.compile(program, layout, key, scratch, admit)?;
+        spent.count(&compiled.0)?;
+        Ok(compiled)
+    };
+    let mut compile_all = |work: &[FuncKey]| -> Result<Vec<FuncKey>> {
+        let before = functions.len();
+        let report = |done| progress.functions(before + done, before + work.len());
+        for (function, kept) in for_each(work, |&key| key, compile, report)? {
+            functions.push(function);
+            all_kept.extend(kept);
+        }
+        Ok(called_builtins(&functions))
+    };
+    let work = work_list(program);
+    spent.allow_for(work.iter().map(|&key| body_size(program, key)).sum());
+    let builtins = compile_all(&work)?;
+    compile_all(&builtins)?;
+    Ok((functions, all_kept))
+}
+
+/// Makes a function of each item, with all threads. Returns them in any order.
+///
+/// # Errors
+///
+/// The error of the first function in the order of keys, of those that were tried.
+fn for_each<T: Sync, R: Send>(
+    items: &[T],
+    key: impl Fn(&T) -> FuncKey + Sync,
+    make: impl Fn(&T, &mut Scratch) -> Result<R> + Sync,
+    report: impl Fn(usize) + Sync,
+) -> Result<Vec<R>> {
     let queue = Queue::default();
     let worker = || {
         let mut scratch = Scratch::default();
-        let mut functions = Vec::new();
-        while let Some(&key) = queue.take(work) {
-            let function = spent.check_time().and_then(|()| {
-                compiler.compile(program, layout, key, &mut scratch, |values| {
-                    spent.admit(values)
-                })
-            });
-            match function.and_then(|function| spent.count(&function).map(|()| function)) {
-                Ok(function) => functions.push(function),
-                Err(error) => queue.fail(key, error),
+        let mut made = Vec::new();
+        while let Some(item) = queue.take(items) {
+            match make(item, &mut scratch) {
+                Ok(function) => made.push(function),
+                Err(error) => queue.fail(key(item), error),
             }
-            progress.functions(before + queue.count_done(), before + work.len());
+            report(queue.count_done());
         }
-        functions
+        made
     };
     let finished = match rayon::current_thread_index() {
         Some(_) => rayon::broadcast(|_| worker()),
         None => vec![worker()],
     };
     queue.result()?;
-    functions.extend(finished.into_iter().flatten());
-    Ok(())
+    Ok(finished.into_iter().flatten().collect())
 }
 
 /// Returns the builtins that functions call, each once. Only these get a trampoline, which calls no
@@ -116,17 +163,7 @@ fn work_list(program: &Program<'_>) -> Vec<FuncKey> {
 
 /// Returns the size in bytes of a function's wasm body: 0 for trampolines and adapters.
 fn body_size(program: &Program<'_>, key: FuncKey) -> usize {
-    let FuncKey::CoreFunc { instance, func } = key else {
-        return 0;
-    };
-    let size = || {
-        let module = program
-            .modules
-            .get(program.instances.get(instance)?.module)?;
-        let defined = func.as_u32().checked_sub(module.imported_funcs)?;
-        Some(module.bodies.get(defined as usize)?.bytes.len())
-    };
-    size().unwrap_or(0)
+    program.body(key).map_or(0, |body| body.bytes.len())
 }
 
 /// Distributes a list of functions to threads, and keeps the error of the first one in key order.
@@ -140,7 +177,7 @@ struct Queue {
 
 impl Queue {
     /// Returns the next function, or `None` if none is left or one has failed.
-    fn take<'a>(&self, work: &'a [FuncKey]) -> Option<&'a FuncKey> {
+    fn take<'a, T>(&self, work: &'a [T]) -> Option<&'a T> {
         if self.failed.load(Ordering::Relaxed) {
             return None;
         }

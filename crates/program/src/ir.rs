@@ -11,6 +11,7 @@ use mintage_environ::{
     FuncTypeId, GlobalId, HeapType, IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType,
     ResourceId, SigId, TableId, TagId, TypeId, ValType,
 };
+use serde::Serialize;
 use wasmparser::UnpackedIndex;
 
 /// A component as a closed world: all core instances are known and all their imports resolved,
@@ -128,6 +129,16 @@ impl Program<'_> {
         Some(EndOpId::from_u32(position as u32))
     }
 
+    /// Returns the body of a function, if it is one that a core instance defines.
+    pub fn body(&self, key: FuncKey) -> Option<Body<'_>> {
+        let FuncKey::CoreFunc { instance, func } = key else {
+            return None;
+        };
+        let module = self.modules.get(self.instances.get(instance)?.module)?;
+        let defined = func.as_u32().checked_sub(module.imported_funcs)?;
+        module.bodies.get(defined as usize).copied()
+    }
+
     /// Returns the object type of the exceptions of a tag.
     pub fn exception_type(&self, tag: TagId) -> ObjectTypeId {
         ObjectTypeId::from_u32((self.objects.len() - self.tags.len()) as u32 + tag.as_u32())
@@ -135,7 +146,7 @@ impl Program<'_> {
 }
 
 /// An exception tag.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Tag<'a> {
     /// The component instance that it belongs to.
     pub domain: DomainId,
@@ -156,6 +167,7 @@ pub struct Body<'a> {
 }
 
 /// An instance of a core module, with its index spaces resolved to items of the program.
+#[derive(Serialize)]
 pub struct CoreInstance {
     /// The module.
     pub module: ModuleId,
@@ -198,7 +210,7 @@ impl CoreInstance {
 
 /// A call from one component instance to another: a `canon lower` of a `canon lift`, fused. `F` is
 /// the name of a core function, as in [`CanonOptions`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Adapter<F = CoreCallee> {
     /// The type of the component function.
     pub ty: FuncTypeId,
@@ -229,7 +241,7 @@ impl<F> Adapter<F> {
 
 /// A canonical built-in with its options (CanonicalABI.md, "Canonical Definitions"). `F` is the
 /// name of a core function, as in [`CanonOptions`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct CanonBuiltin<F = CoreCallee> {
     /// The built-in, with its immediates.
     pub op: CanonOp,
@@ -263,7 +275,7 @@ impl<F> CanonBuiltin<F> {
 /// To add one, add a variant here with its row in `row`, the validator's definition of it to
 /// `inline/canon.rs`, its signature to `verify/interface.rs`, and its function to the code
 /// generator's `canon` folder. Exhaustive matches find what is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum CanonOp {
     /// Creates an owning handle for a representation.
     ResourceNew(ResourceId),
@@ -473,7 +485,7 @@ impl CanonOp {
 
 /// A value that is known at compile time. `F` is the name of a core function, as in
 /// [`CanonOptions`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Const<F = CoreCallee> {
     /// 32-bit integer.
     I32(i32),
@@ -513,7 +525,7 @@ impl<F> Const<F> {
 }
 
 /// An object that a constant expression creates. It never moves, so references to it are constants.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StaticObject<F = CoreCallee> {
     /// The component instance in whose heap it is.
     pub domain: DomainId,
@@ -543,7 +555,7 @@ impl<F> StaticObject<F> {
 }
 
 /// The values of an object's fields or elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum StaticValues<F = CoreCallee> {
     /// One value for each field or element.
     Each(Box<[Const<F>]>),
@@ -588,7 +600,7 @@ impl<F> StaticValues<F> {
 }
 
 /// The value of a global. Its component instance and type are in `Shape::globals`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Global<F = CoreCallee> {
     /// Whether code can write it. Machine code uses `init` in place of an immutable global.
     pub mutable: bool,
@@ -607,7 +619,7 @@ impl<F> Global<F> {
 }
 
 /// The initial contents of a table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct TableInit {
     /// The type of its entries.
     pub element: RefType,
@@ -628,6 +640,7 @@ pub struct ImageData<'a> {
 }
 
 /// An active element segment that is applied before any code runs.
+#[derive(Serialize)]
 pub struct ImageElems<F = CoreCallee> {
     /// The table.
     pub table: TableId,

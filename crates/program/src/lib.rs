@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod code_inputs;
 mod compose;
 mod dump;
 mod features;
@@ -28,6 +29,7 @@ use anyhow::Result;
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::{Features, Tunables};
 
+pub use code_inputs::CodeInputs;
 pub use compose::{Part, compose};
 pub use features::wasm_features;
 pub use ir::*;

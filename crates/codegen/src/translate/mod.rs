@@ -36,8 +36,10 @@ use cranelift_codegen::ir::{
     Block, BlockArg, InstBuilder, MemFlagsData, SourceLoc, TrapCode, Type, Value, types,
 };
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
-use mintage_environ::{CoreInstanceId, FuncIndex, ObjectTypeId, SigId, limit, unsupported};
-use mintage_program::{Body, CoreInstance, Module};
+use mintage_environ::{
+    CoreInstanceId, FuncIndex, FuncKey, ObjectTypeId, SigId, Tunables, limit, unsupported,
+};
+use mintage_program::{Body, CoreInstance, Module, Program};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
@@ -163,6 +165,12 @@ pub(crate) fn core_function(
     workspace.effort = effort;
     workspace.copied = copied;
     Ok(())
+}
+
+/// Returns the location of a core function, if code has locations.
+pub(crate) fn start(program: &Program<'_>, key: FuncKey, tunables: &Tunables) -> Option<SourceLoc> {
+    let body = program.body(key)?;
+    tunables.address_map.then(|| location(body.offset as u64))
 }
 
 /// Returns the location of the code for byte `offset` of the component.

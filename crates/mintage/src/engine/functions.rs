@@ -14,9 +14,9 @@ impl Config {
     /// Sets a store from which the compiler takes the machine code of functions that it has
     /// compiled before, and to which it adds the others; default: none.
     ///
-    /// A component that differs from one before it in its data, or in a few functions, is then
-    /// compiled in a fraction of the time. The result is the same. [`FunctionStore`] keeps
-    /// functions in memory.
+    /// A component that differs from one before it in a few functions is then compiled in a fraction
+    /// of the time, and one that differs in its data alone in a smaller one. The result is the same.
+    /// [`FunctionStore`] keeps functions in memory.
     ///
     /// Entries are authenticated with a secret of this configuration and its clones, so the store
     /// need not be trusted, and they are of no use to other processes.
@@ -109,12 +109,13 @@ impl FunctionStore {
         }
     }
 
-    /// Returns how many functions were found since the store was created.
+    /// Returns how many functions, and lists of a component's functions, were found since the store
+    /// was created.
     pub fn hits(&self) -> u64 {
         self.state().hits
     }
 
-    /// Returns how many functions were looked for and not found since the store was created.
+    /// Returns how many of them were looked for and not found since the store was created.
     pub fn misses(&self) -> u64 {
         self.state().misses
     }

@@ -99,14 +99,15 @@ fn a_function_more_compiles_that_function() {
         let plain = Engine::new(&config).unwrap();
         for (front, compiled) in [
             ("", None),
+            // The list of the component's functions.
             (
                 "(func (export \"new\") (param i64) (drop (local.get 0)))",
-                Some(0),
+                Some(1),
             ),
             (
-                // Itself, and the entry to functions of its type.
+                // The list, the function itself, and the entry to functions of its type.
                 "(func $new (drop (call $sum (i32.const 77)))) (start $new)",
-                Some(2),
+                Some(3),
             ),
         ] {
             let text = component(front, "data");
@@ -116,6 +117,107 @@ fn a_function_more_compiles_that_function() {
             if let Some(compiled) = compiled {
                 assert_eq!(store.misses() - before, compiled, "{front}");
             }
+        }
+    }
+}
+
+/// Functions are found without a look at their bodies then, but their places are other ones.
+#[test]
+fn functions_behind_other_data_have_places_of_their_own() {
+    let text = |name: &str, data: &str| {
+        format!(
+            r#"(component
+                (core module $data (memory 1) (data (i32.const 0) "{data}"))
+                (core instance (instantiate $data))
+                (core module $m (func ${name} (export "f") unreachable))
+                (core instance $i (instantiate $m))
+                (func (export "f") (canon lift (core func $i "f"))))"#
+        )
+    };
+    for config in configs() {
+        let store = Arc::new(FunctionStore::new(1 << 20));
+        let engine = with_store(&config, &store);
+        let plain = Engine::new(&config).unwrap();
+        let mut compiled = None;
+        for (name, data) in [
+            ("f", ""),
+            ("f", "some data"),
+            ("other", "other data, longer"),
+        ] {
+            let text = text(name, data);
+            let artifact = engine.precompile_component(text.as_bytes()).unwrap();
+            assert!(artifact == plain.precompile_component(text.as_bytes()).unwrap());
+            let misses = store.misses();
+            assert_eq!(*compiled.get_or_insert(misses), misses, "{data}");
+        }
+    }
+}
+
+/// Whatever machine code depends on outside of a function's body, and each setting.
+#[test]
+fn a_change_that_is_not_in_a_function_is_noticed() {
+    let text = r#"(component
+        (core module $m
+            (type $pair (struct (field (mut i32)) (field (mut i32))))
+            (type $f (func (param i32) (result i32)))
+            (memory (export "memory") 1)
+            (table 3 funcref)
+            (elem (i32.const 0) $double)
+            (global $constant i32 (i32.const 7))
+            (global $mutable (mut i32) (i32.const 1))
+            (func $double (type $f) (i32.mul (local.get 0) (i32.const 2)))
+            (func $triple (type $f) (i32.mul (local.get 0) (i32.const 3)))
+            (func (export "run") (param i32 i32) (result i32)
+                (struct.new $pair (local.get 0) (global.get $constant))
+                (drop (struct.get $pair 1))
+                (global.set $mutable (i32.load (local.get 0)))
+                (call_indirect (type $f) (local.get 1) (i32.const 0))))
+        (core instance $i (instantiate $m))
+        (func (export "run") (param "a" u32) (param "b" u32) (result u32)
+            (canon lift (core func $i "run"))))"#;
+    let memory = r#"(memory (export "memory") 1)"#;
+    let pair = "(struct (field (mut i32)) (field (mut i32)))";
+    let changes = [
+        ("", ""),
+        (memory, r#"(memory (export "memory") 2)"#),
+        (memory, r#"(memory (export "memory") 1 1)"#),
+        (memory, r#"(memory (export "memory") 1) (memory i64 1)"#),
+        ("(table 3 funcref)", "(table 4 funcref)"),
+        ("(i32.const 0) $double", "(i32.const 0) $triple"),
+        ("(i32.const 0) $double", "(i32.const 1) $triple $double"),
+        ("i32 (i32.const 7)", "i32 (i32.const 8)"),
+        ("i32 (i32.const 7)", "(mut i32) (i32.const 7)"),
+        (
+            "(global $mutable",
+            "(global (mut i64) (i64.const 1)) (global $mutable",
+        ),
+        (pair, "(struct (field i32) (field (mut i32)))"),
+        (pair, "(sub (struct (field (mut i32)) (field (mut i32))))"),
+        (r#"(param "a" u32)"#, r#"(param "a" s32)"#),
+        (r#"(param "a" u32)"#, r#"(param "other" u32)"#),
+        ("(result u32)", "(result s8)"),
+    ];
+    let store = Arc::new(FunctionStore::new(4 << 20));
+    let mut shared = Config::new();
+    shared.enable_incremental_compilation(store).unwrap();
+    let settings: [fn(&mut Config) -> &mut Config; 7] = [
+        |config| config,
+        |config| config.interruptible(true),
+        |config| config.consume_fuel(true),
+        |config| config.generate_address_map(false),
+        |config| config.cranelift_nan_canonicalization(true),
+        |config| config.memory_reservation(1 << 20),
+        |config| config.memory_guard_size(0),
+    ];
+    for set in settings {
+        let (mut with, mut without) = (shared.clone(), Config::new());
+        let with = Engine::new(set(&mut with)).unwrap();
+        let without = Engine::new(set(&mut without)).unwrap();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{from}");
+            let text = text.replacen(from, to, 1);
+            let compile = |engine: &Engine| engine.precompile_component(text.as_bytes()).unwrap();
+            assert!(compile(&with) == compile(&without), "{to}");
         }
     }
 }
@@ -151,8 +253,12 @@ impl CacheStore for Untrusted {
 
 #[test]
 fn what_a_store_makes_up_is_not_used() {
-    let damages: [(&str, Damage); 6] = [
+    let damages: [(&str, Damage); 7] = [
         ("nothing", |_, _| Vec::new()),
+        ("nothing for some", |key, entries| match key[0] % 3 {
+            0 => Vec::new(),
+            _ => entries[key].clone(),
+        }),
         ("short", |_, _| vec![0; 31]),
         ("another function", |key, entries| {
             let other = entries.iter().find(|(other, _)| *other != key);
