@@ -286,7 +286,10 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
                 // All is written, and no more is read, since the connection is idle.
                 let parts = connection.into_parts();
                 (io, service) = (parts.io.into_inner(), parts.service);
-                io.before = parts.read_buf.into();
+                // Even an empty one may have all of its room.
+                if !parts.read_buf.is_empty() {
+                    io.before = parts.read_buf.into();
+                }
                 if !io.rest().await {
                     return;
                 }
