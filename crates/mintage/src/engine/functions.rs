@@ -14,9 +14,9 @@ impl Config {
     /// Sets a store from which the compiler takes the machine code of functions that it has
     /// compiled before, and to which it adds the others; default: none.
     ///
-    /// A component that differs from one before it in a few functions is then compiled in a fraction
-    /// of the time, and one that differs in its data alone in a smaller one. The result is the same.
-    /// [`FunctionStore`] keeps functions in memory.
+    /// A component that differs from one before it in a few functions is then compiled in a
+    /// fraction of the time, and one that differs in its data alone in a smaller one. The result is
+    /// the same. [`FunctionStore`] keeps functions in memory.
     ///
     /// Entries are authenticated with a secret of this configuration and its clones, so the store
     /// need not be trusted, and they are of no use to other processes.
