@@ -79,7 +79,7 @@ fn all_functions_compile_for_aarch64() {
         let bytes = wat::parse_str(input).unwrap();
         let (program, layout, compiler) = prepare(&bytes, &tunables, "aarch64").unwrap();
         for key in all_keys(&program) {
-            let function = compiler
+            let (function, _) = compiler
                 .compile(&program, &layout, key, &mut scratch, |_| Ok(()))
                 .unwrap();
             check(&function).unwrap();
@@ -174,10 +174,10 @@ fn compile_all(bytes: &[u8], tunables: &Tunables, target: &str) -> Result<()> {
             };
             let (program, layout, compiler) = prepare(bytes, &tunables, target)?;
             for key in all_keys(&program) {
-                let function =
+                let (function, _) =
                     compiler.compile(&program, &layout, key, &mut scratch, |_| Ok(()))?;
                 check(&function).with_context(|| format!("{key} with {tunables:?}"))?;
-                let again = compiler.compile(
+                let (again, _) = compiler.compile(
                     &program,
                     &layout,
                     key,

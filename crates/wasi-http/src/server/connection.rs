@@ -283,13 +283,12 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
                 if ended.await == Ended::Closed {
                     return;
                 }
-                // All is written, and no more is read, since the connection is idle.
-                let parts = connection.into_parts();
-                (io, service) = (parts.io.into_inner(), parts.service);
-                // Even an empty one may have all of its room.
-                if !parts.read_buf.is_empty() {
-                    io.before = parts.read_buf.into();
-                }
+                // All of it goes before the rest. What was to be written is written.
+                (io, service) = {
+                    let connection = connection;
+                    let parts = connection.into_parts();
+                    (parts.io.into_inner().after(parts.read_buf), parts.service)
+                };
                 if !io.rest().await {
                     return;
                 }
@@ -412,6 +411,15 @@ impl Stream {
             self.before.extend_from_slice(buffer.filled());
             self.state.read();
         }
+    }
+
+    /// Returns the stream with bytes that were read of it and not used.
+    fn after(mut self, bytes: Bytes) -> Stream {
+        // Even an empty buffer may have all of its room.
+        if !bytes.is_empty() {
+            self.before = bytes.into();
+        }
+        self
     }
 
     /// Waits for the next bytes, without buffers. Returns whether the connection goes on.
