@@ -42,7 +42,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ),
     (
         "crates/cli/src/commands/serve/memory.rs",
-        "unmaps pages of machine code",
+        "unmaps pages of machine code, and calls the allocator",
     ),
     (
         "crates/cli/src/signals.rs",

@@ -20,6 +20,7 @@ pub struct ServerConfig {
     pub(super) times: Times,
     pub(super) shutdown_timeout: Duration,
     pub(super) max_streams: u32,
+    pub(super) trim: Option<fn()>,
 }
 
 /// Times that a client may take.
@@ -53,6 +54,7 @@ impl Default for ServerConfig {
             },
             shutdown_timeout: Duration::from_secs(30),
             max_streams: 100,
+            trim: None,
         }
     }
 }
@@ -108,6 +110,14 @@ impl ServerConfig {
     /// Limits the requests in progress of one HTTP/2 connection; by default 100.
     pub fn max_streams(&mut self, streams: u32) -> &mut Self {
         self.max_streams = streams;
+        self
+    }
+
+    /// Sets what a thread does when it has freed the buffers of idle connections: it may tell the
+    /// allocator to give the memory of the thread back to the system, such as by `malloc_trim` of
+    /// the C library or `mi_collect` of mimalloc. By default nothing.
+    pub fn trim_memory(&mut self, trim: fn()) -> &mut Self {
+        self.trim = Some(trim);
         self
     }
 

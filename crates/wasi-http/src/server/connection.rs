@@ -127,18 +127,18 @@ impl ConnectionState {
     }
 
     /// Closes the connection if its client takes too long at the time `now`. Tells it to rest if
-    /// it is idle.
-    pub fn check(&self, now: u64, times: &Times) {
+    /// it is idle, and returns whether it did.
+    pub fn check(&self, now: u64, times: &Times) -> bool {
         let passed = |since: &AtomicU64, time: Duration| {
             let since = since.load(Relaxed);
             since != 0 && u128::from(now.saturating_sub(since)) > time.as_millis()
         };
         let is_stuck = passed(&self.blocked_since, times.write);
         if is_stuck {
-            return self.close(CLOSED);
+            self.close(CLOSED);
         }
-        if self.requests.load(Relaxed) > 0 {
-            return;
+        if is_stuck || self.requests.load(Relaxed) > 0 {
+            return false;
         }
         // With HTTP/2, bytes without a request are those of the protocol.
         let has_part = !self.is_http2.load(Relaxed) && self.head_since.load(Relaxed) != 0;
@@ -156,7 +156,9 @@ impl ConnectionState {
             && !self.is_resting.swap(true, Relaxed)
         {
             self.wake();
+            return true;
         }
+        false
     }
 
     /// Returns whether a connection of HTTP/1.1 is between two requests, with nothing to write.
@@ -541,10 +543,11 @@ mod tests {
             let clock = Arc::new(Clock::new());
             let state = Arc::new(ConnectionState::new(clock.clone()));
             prepare(&state);
-            state.check(clock.advance(REST), &times);
-            assert!(!state.is_resting.load(Relaxed));
-            state.check(clock.advance(REST + Duration::from_millis(10)), &times);
-            state.is_resting.load(Relaxed)
+            assert!(!state.check(clock.advance(REST), &times));
+            let rests = state.check(clock.advance(REST + Duration::from_millis(10)), &times);
+            // Once.
+            assert!(!state.check(clock.advance(2 * REST), &times));
+            rests
         };
         assert!(rests(|_| {}));
         assert!(!rests(|state| state.read()));

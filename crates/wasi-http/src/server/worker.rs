@@ -36,6 +36,8 @@ pub(super) struct Worker<T: 'static> {
     pub shared: Arc<Shared>,
     clock: Arc<Clock>,
     connections: Arc<Connections>,
+    /// Whether connections were told to rest at the last check, and have freed their buffers now.
+    has_freed: bool,
     /// Connections that are being refused.
     refused: Arc<AtomicUsize>,
 }
@@ -74,6 +76,7 @@ impl<T: WasiHttpView + 'static> Worker<T> {
             shared,
             clock: Arc::new(Clock::new()),
             connections: Arc::default(),
+            has_freed: false,
             refused: Arc::default(),
         }
     }
@@ -113,12 +116,18 @@ impl<T: WasiHttpView + 'static> Worker<T> {
         .await;
     }
 
-    /// Closes connections whose clients take too long, and lets go of a guest that was replaced.
-    fn look(&self) {
+    /// Closes connections whose clients take too long, lets idle ones rest, and lets go of a guest
+    /// that was replaced.
+    fn look(&mut self) {
         self.service.refresh();
+        if std::mem::take(&mut self.has_freed)
+            && let Some(trim) = self.config.trim
+        {
+            trim();
+        }
         let now = self.clock.update();
         for (_, state) in &*self.connections.lock() {
-            state.check(now, &self.config.times);
+            self.has_freed |= state.check(now, &self.config.times);
         }
     }
 

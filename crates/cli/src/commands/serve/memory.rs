@@ -1,10 +1,16 @@
-//! Gives back the memory that only compiling needed.
+//! Gives back memory that is not needed any more.
 
 use std::ffi::{c_int, c_void};
 
+/// Gives back what the allocator has kept for this thread.
+#[allow(unsafe_code, reason = "calls the allocator")]
+pub(super) fn trim() {
+    // SAFETY: the allocator may be told so at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
 /// Gives back the memory that the compiler's own machine code takes, which serving does not need.
-/// Whatever of it is needed again comes back by itself. (The allocator gives back by itself what
-/// compiling has allocated.)
+/// Whatever of it is needed again comes back by itself.
 #[allow(unsafe_code, reason = "speaks to the dynamic linker")]
 pub(super) fn give_back() {
     // SAFETY: the callback has the type that is asked for, and keeps nothing of what it gets.

@@ -205,6 +205,7 @@ impl Args {
         self.limits.adopt(&keys);
         self.limits.max_memory_or(DEFAULT_MAX_MEMORY);
         let mut config = ServerConfig::new();
+        config.trim_memory(memory::trim);
         self.apply(&mut config);
         // First, since the port may be in use, and compiling takes time.
         let server = listen::bind(&config, self.addr, self.listenfd)?;
