@@ -259,6 +259,8 @@ def memory(name, command, guest, idle, in_flight):
                 connection = connect(stack, address)
                 connection.sendall(message())
                 expect(connection, HELLO)
+            # Until the connections count as idle.
+            time.sleep(2)
             found = {"idle": settled(process)}
     with started(name, command, guest) as (address, process), ExitStack() as stack:
         connections = [connect(stack, address) for _ in range(in_flight)]
