@@ -84,8 +84,8 @@ impl<'a, B> Destination<'a, u8, B> {
 
 /// Direct access to the memory into which a guest reads from a stream of bytes.
 ///
-/// What is there is copied by [`write`](io::Write::write). For what comes from the system,
-/// [`remaining`](Self::remaining) is memory to read into.
+/// Use [`write`](io::Write::write) for bytes that are in memory already. To read from a file or a
+/// socket without a copy, read into [`remaining`](Self::remaining).
 pub struct DirectDestination<'a, D: 'static> {
     id: StreamId,
     direct: Option<&'a mut DirectBuffer>,
@@ -93,8 +93,8 @@ pub struct DirectDestination<'a, D: 'static> {
 }
 
 impl<D: 'static> DirectDestination<'_, D> {
-    /// Returns the memory that is left, 1 MiB at most: zeros, or what the guest has there. All
-    /// of it takes memory of the system from then on.
+    /// Returns the rest of the buffer, at most 1 MiB. It contains zeros or bytes of the guest. All
+    /// of its pages are committed, even if fewer bytes are written.
     pub fn remaining(&mut self) -> &mut [u8] {
         if let Some(direct) = &mut self.direct {
             return direct.room();

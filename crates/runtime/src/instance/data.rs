@@ -198,8 +198,8 @@ impl ThreadsPlace {
         let Some((_, mut threads)) = self.made.take() else {
             return self.kept.take();
         };
-        // The call of a thread that waits for the host has ended, and with it what the future
-        // borrows, unless the call was leaked. So it cannot be dropped any more.
+        // A future that a thread still waits for may borrow from a call that has ended or was
+        // leaked, so it must not be dropped.
         threads.forget_waits();
         threads.empty();
         Some(threads)
@@ -218,7 +218,7 @@ pub trait Threads: Any + Send {
     /// Forgets the futures of the host that threads wait for, without dropping them.
     fn forget_waits(&mut self);
 
-    /// Ends all tasks and threads. What is left is for another instance.
+    /// Removes all tasks and threads, and keeps the allocations for another instance.
     fn empty(&mut self);
 }
 

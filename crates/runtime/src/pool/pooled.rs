@@ -15,7 +15,7 @@ pub struct PooledSlab(Box<Pooled>);
 // In this order: the slab counts until it is unmapped.
 struct Pooled {
     slab: Slab,
-    /// What the instances of the slab leave for the next one; `None` while one lives.
+    /// Allocations that the slab keeps from one instance to the next; `None` while one lives.
     room: Option<Box<dyn Any + Send>>,
     claim: Claim,
 }
@@ -72,13 +72,13 @@ impl PooledSlab {
         usable.ok()?.then_some(self)
     }
 
-    /// Takes what the instance before has left.
+    /// Takes the allocations of the previous instance.
     #[inline]
     pub fn take_room<T: Any + Send>(&mut self) -> Option<Box<T>> {
         self.0.room.take().and_then(|room| room.downcast().ok())
     }
 
-    /// Leaves something for the next instance.
+    /// Keeps allocations for the next instance.
     #[inline]
     pub fn put_room<T: Any + Send>(&mut self, room: Box<T>) {
         self.0.room = Some(room);

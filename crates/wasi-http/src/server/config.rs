@@ -113,9 +113,9 @@ impl ServerConfig {
         self
     }
 
-    /// Sets what a thread does when it has freed the buffers of idle connections: it may tell the
-    /// allocator to give the memory of the thread back to the system, such as by `malloc_trim` of
-    /// the C library or `mi_collect` of mimalloc. By default nothing.
+    /// Sets a function that each thread calls after it has freed the buffers of idle connections;
+    /// by default none. It can return the thread's unused heap memory to the system, for example
+    /// by `malloc_trim` (glibc) or `mi_collect` (mimalloc).
     pub fn trim_memory(&mut self, trim: fn()) -> &mut Self {
         self.trim = Some(trim);
         self

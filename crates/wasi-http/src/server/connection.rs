@@ -285,7 +285,8 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
                 if ended.await == Ended::Closed {
                     return;
                 }
-                // All of it goes before the rest. What was to be written is written.
+                // Frees the connection and its buffers before `rest`. It is idle, so it has
+                // nothing left to write.
                 (io, service) = {
                     let connection = connection;
                     let parts = connection.into_parts();
@@ -313,7 +314,7 @@ pub(super) async fn serve<T: WasiHttpView + 'static>(
     }
 }
 
-/// Why a connection is no longer polled.
+/// The reason for which [`run`] returned.
 #[derive(PartialEq)]
 enum Ended {
     Closed,

@@ -1,28 +1,25 @@
-//! Gives back memory that is not needed any more.
+//! Returns unused memory to the system.
 
 use std::ffi::{c_int, c_void};
 
-/// Gives back what the allocator has kept for this thread.
+/// Returns the unused heap memory of this thread to the system.
 #[allow(unsafe_code, reason = "calls the allocator")]
 pub(super) fn trim() {
-    // SAFETY: the allocator may be told so at any time.
+    // SAFETY: any thread may call it at any time.
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
-/// Gives back the memory that the compiler's own machine code takes, which serving does not need.
-/// Whatever of it is needed again comes back by itself.
+/// Unmaps the command's own machine code. Most of it is the compiler's, which is not needed to
+/// serve. The kernel reads a page from the file again when it is used.
 #[allow(unsafe_code, reason = "speaks to the dynamic linker")]
 pub(super) fn give_back() {
     // SAFETY: the callback has the type that is asked for, and keeps nothing of what it gets.
     unsafe { libc::dl_iterate_phdr(Some(unmap_code), std::ptr::null_mut()) };
 }
 
-/// Takes the pages of a program's machine code out of memory. Returns 1, so that this happens to
-/// the first one alone: the command itself.
-#[allow(
-    unsafe_code,
-    reason = "reads the program headers, and gives advice about their memory"
-)]
+/// Unmaps the machine code of a loaded program. Returns 1, which ends the iteration after the first
+/// program, the command itself.
+#[allow(unsafe_code, reason = "reads program headers, and unmaps pages")]
 unsafe extern "C" fn unmap_code(
     program: *mut libc::dl_phdr_info,
     _size: usize,
@@ -43,10 +40,9 @@ unsafe extern "C" fn unmap_code(
         let start = (base + header.p_vaddr).next_multiple_of(page);
         let end = (base + header.p_vaddr + header.p_memsz) / page * page;
         if is_code && start < end {
-            // SAFETY: the addresses are those of machine code that no one has written to, since
-            // they are not writable, and executables are made without relocations in their code. So
-            // the pages have what the file has, and the system reads them from it when they are
-            // needed. If it refuses, they stay.
+            // SAFETY: the pages are unmodified copies of the executable file: they are not
+            // writable, and executables have no relocations in their code. The kernel reads them
+            // again at the next access. If the call fails, they stay mapped.
             unsafe {
                 libc::madvise(
                     start as *mut c_void,

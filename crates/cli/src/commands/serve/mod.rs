@@ -9,7 +9,7 @@
 //! | `log/` | the log: requests, failures, lines that guests print |
 //! | `lines.rs` | the guest's standard output and error by line |
 //! | `listen.rs` | the address, or the socket that a supervisor passes on |
-//! | `memory.rs` | gives back the memory that only compiling needed |
+//! | `memory.rs` | returns unused memory to the system |
 //! | `metrics.rs` | the page with numbers for Prometheus |
 //! | `stop.rs` | SIGTERM and Ctrl-C |
 //! | `watch.rs` | loads the component again when its file changes |
