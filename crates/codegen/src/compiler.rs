@@ -4,16 +4,17 @@ use crate::builtin;
 use crate::canon;
 use crate::compiled::CompiledFunction;
 use crate::emit::{Effort, Input, Workspace};
+use crate::fast;
 use crate::isa;
 use crate::output;
 use crate::reuse::{FunctionCache, Kept, ProgramDigest};
 use crate::translate::{self, Stacks};
 use crate::unbound::{self, NO_LOCATION, UnboundFunction};
 use anyhow::{Context as _, Result, anyhow, bail};
-use cranelift_codegen::CodegenError;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::{Builder, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{Configurable, Flags};
+use cranelift_codegen::{CodegenError, Context};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
     CoreInstanceId, FuncIndex, FuncKey, OptLevel, Printable, Target, TargetRequest, Tunables,
@@ -231,35 +232,59 @@ impl Compiler {
             Effort::Least => &self.least_effort,
         };
         let address_map = self.tunables.address_map;
+        let is_fast = self.is_fast();
         let func = &workspace.context.func;
         let names = unbound::names(func);
         let start = func.params.base_srcloc().bits();
         let Some(cache) = &self.cache else {
-            let function = generate(&**isa, address_map, workspace)?;
+            let function = self.generate(&**isa, workspace)?;
             return Ok((function.bind(key, &names, start)?, None));
         };
         // Before optimization, which changes the function.
-        let digest = cache.digest(&**isa, func, &[u8::from(address_map)]);
+        let digest = cache.digest(&**isa, func, &[u8::from(address_map), u8::from(is_fast)]);
         let kept = Kept::new(key, &digest, &names);
         if let Some(function) = cache.get(&digest)
             && let Ok(function) = function.bind(key, &names, start)
         {
             return Ok((function, Some(kept)));
         }
-        let function = generate(&**isa, address_map, workspace)?;
+        let function = self.generate(&**isa, workspace)?;
         let is_kept = cache.insert(&digest, &function);
         let function = function.bind(key, &names, start)?;
         Ok((function, is_kept.then_some(kept)))
     }
+
+    /// Returns whether functions are compiled by the fast tier where it can.
+    fn is_fast(&self) -> bool {
+        self.tunables.opt_level == OptLevel::None && !self.tunables.nan_canonicalization
+    }
+
+    /// Generates machine code from the CLIF in the workspace.
+    fn generate(&self, isa: &dyn TargetIsa, workspace: &mut Workspace) -> Result<UnboundFunction> {
+        let address_map = self.tunables.address_map;
+        let context = &mut workspace.context;
+        if self.is_fast() {
+            let verified = context.verify_if(isa);
+            verified.map_err(codegen_error)?;
+            match fast::compile(isa, &mut context.func, address_map) {
+                Ok(function) => return Ok(function),
+                Err(reason) => {
+                    if std::env::var_os("FAST_DEBUG").is_some() {
+                        eprintln!("fast: {reason:?}")
+                    }
+                }
+            }
+        }
+        generate(isa, address_map, context)
+    }
 }
 
-/// Generates machine code from the CLIF in the workspace.
+/// Generates machine code with Cranelift.
 fn generate(
     isa: &dyn TargetIsa,
     address_map: bool,
-    workspace: &mut Workspace,
+    context: &mut Context,
 ) -> Result<UnboundFunction> {
-    let context = &mut workspace.context;
     if let Err(error) = context.compile(isa, &mut ControlPlane::default()) {
         return Err(codegen_error(error.inner));
     }

@@ -25,12 +25,13 @@
 //! translate   abi canon emit isa metering                   core functions
 //! unbound     abi compiled                                  code before its names are bound
 //! output      isa unbound                                   from Cranelift's result to `unbound`
+//! fast        isa output unbound                            machine code, fast and without care
 //! reuse       isa unbound                                   code that was generated before
-//! compiler    builtin canon compiled emit isa output reuse translate unbound    from a key to code
+//! compiler    builtin canon compiled emit fast isa output reuse translate unbound    to code
 //! ```
 //!
 //! Architecture invariants: this is the only crate that names Cranelift, and its interface shows
-//! nothing of it. Only `isa` knows processors. The crate works on one function at a time; the
+//! nothing of it. Only `isa` and `fast` know processors. The crate works on one function at a time; the
 //! driver places functions and resolves relocations.
 
 #![forbid(unsafe_code)]
@@ -41,6 +42,7 @@ mod canon;
 mod compiled;
 mod compiler;
 mod emit;
+mod fast;
 #[cfg(test)]
 mod filetests;
 mod isa;

@@ -200,7 +200,8 @@ fn relocation(reloc: &FinalizedMachReloc) -> Result<UnboundRelocation> {
     })
 }
 
-fn trap(code: TrapCode) -> Result<Trap> {
+/// Returns the trap that Cranelift's code stands for.
+pub(crate) fn trap(code: TrapCode) -> Result<Trap> {
     Ok(match code {
         TrapCode::STACK_OVERFLOW => Trap::StackOverflow,
         TrapCode::HEAP_OUT_OF_BOUNDS => Trap::MemoryOutOfBounds,

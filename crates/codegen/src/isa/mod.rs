@@ -6,8 +6,8 @@
 //! | `x64.rs` | answers for x86-64 |
 //! | `aarch64.rs` | answers for 64-bit ARM |
 //!
-//! Architecture invariant: this is the only folder of the crate, apart from expectations in
-//! `filetests/`, that names a processor architecture, asks for one, or depends on its instructions,
+//! Architecture invariant: this is the only folder of the crate, apart from `fast` and expectations
+//! in `filetests/`, that names a processor architecture, asks for one, or depends on its instructions,
 //! registers or calling conventions. `cargo xtask tidy` and a test below check it. To add an
 //! architecture, add a variant to [`Arch`] and follow the compiler's errors.
 
@@ -254,6 +254,11 @@ pub(crate) fn adapt(isa: &dyn TargetIsa, code: &mut [u8], traps: &[(u32, Trap)])
     }
 }
 
+/// Returns whether there is a fast tier for the processor.
+pub(crate) fn has_fast_tier(isa: &dyn TargetIsa) -> bool {
+    matches!(Arch::of(isa.triple()), Ok(Arch::X64))
+}
+
 /// Returns whether a store that faults has written nothing.
 ///
 /// On ARM, a store across the end of a page may write its first part before the access to the next
@@ -339,7 +344,7 @@ mod tests {
             let mut files = 0;
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                if path.ends_with("src/isa") {
+                if path.ends_with("src/isa") || path.ends_with("src/fast") {
                     continue;
                 }
                 if path.is_dir() {
