@@ -58,6 +58,7 @@ const _: () = {
 pub struct Scratch {
     pub(crate) workspace: Workspace,
     stacks: Stacks,
+    fast: fast::Buffers,
 }
 
 impl Compiler {
@@ -161,7 +162,7 @@ impl Compiler {
     ) -> Result<(CompiledFunction, Option<Kept>)> {
         self.build(program, layout, key, scratch)
             .and_then(|()| admit(scratch.workspace.values()))
-            .and_then(|()| self.finish(key, &mut scratch.workspace))
+            .and_then(|()| self.finish(key, scratch))
             // A failure half way leaves the buffers in an undefined state.
             .inspect_err(|_| *scratch = Scratch::default())
             .with_context(|| format!("cannot compile {}", describe(program, key)))
@@ -182,7 +183,9 @@ impl Compiler {
             tunables: &self.tunables,
             function_values: self.function_values,
         };
-        let Scratch { workspace, stacks } = scratch;
+        let Scratch {
+            workspace, stacks, ..
+        } = scratch;
         workspace.start(key);
         match key {
             FuncKey::CoreFunc { instance, func } => {
@@ -221,12 +224,38 @@ impl Compiler {
             .context("internal error: the result has no text")
     }
 
+    /// Returns the machine code of the function `key` from the fast tier, or the reason why there
+    /// is none.
+    #[cfg(test)]
+    pub(crate) fn compile_fast(
+        &self,
+        program: &Program<'_>,
+        layout: &SlabLayout,
+        key: FuncKey,
+        scratch: &mut Scratch,
+    ) -> Result<Result<UnboundFunction, fast::Unsupported>> {
+        self.build(program, layout, key, scratch)?;
+        let func = &scratch.workspace.context.func;
+        let address_map = self.tunables.address_map;
+        Ok(fast::compile(
+            &*self.isa,
+            func,
+            &mut scratch.fast,
+            address_map,
+        ))
+    }
+
     /// Returns the machine code of the CLIF in the workspace.
     fn finish(
         &self,
         key: FuncKey,
-        workspace: &mut Workspace,
+        scratch: &mut Scratch,
     ) -> Result<(CompiledFunction, Option<Kept>)> {
+        let Scratch {
+            workspace,
+            fast: buffers,
+            ..
+        } = scratch;
         let isa = match workspace.effort {
             Effort::Full => &self.isa,
             Effort::Least => &self.least_effort,
@@ -237,7 +266,7 @@ impl Compiler {
         let names = unbound::names(func);
         let start = func.params.base_srcloc().bits();
         let Some(cache) = &self.cache else {
-            let function = self.generate(&**isa, workspace)?;
+            let function = self.generate(&**isa, workspace, buffers)?;
             return Ok((function.bind(key, &names, start)?, None));
         };
         // Before optimization, which changes the function.
@@ -248,7 +277,7 @@ impl Compiler {
         {
             return Ok((function, Some(kept)));
         }
-        let function = self.generate(&**isa, workspace)?;
+        let function = self.generate(&**isa, workspace, buffers)?;
         let is_kept = cache.insert(&digest, &function);
         let function = function.bind(key, &names, start)?;
         Ok((function, is_kept.then_some(kept)))
@@ -260,19 +289,18 @@ impl Compiler {
     }
 
     /// Generates machine code from the CLIF in the workspace.
-    fn generate(&self, isa: &dyn TargetIsa, workspace: &mut Workspace) -> Result<UnboundFunction> {
+    fn generate(
+        &self,
+        isa: &dyn TargetIsa,
+        workspace: &mut Workspace,
+        buffers: &mut fast::Buffers,
+    ) -> Result<UnboundFunction> {
         let address_map = self.tunables.address_map;
         let context = &mut workspace.context;
         if self.is_fast() {
-            let verified = context.verify_if(isa);
-            verified.map_err(codegen_error)?;
-            match fast::compile(isa, &mut context.func, address_map) {
-                Ok(function) => return Ok(function),
-                Err(reason) => {
-                    if std::env::var_os("FAST_DEBUG").is_some() {
-                        eprintln!("fast: {reason:?}")
-                    }
-                }
+            context.verify_if(isa).map_err(codegen_error)?;
+            if let Ok(function) = fast::compile(isa, &context.func, buffers, address_map) {
+                return Ok(function);
             }
         }
         generate(isa, address_map, context)

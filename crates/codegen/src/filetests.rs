@@ -22,6 +22,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{Builtin, Feature, FuncKey, OptLevel, Tunables};
 use mintage_program::Program;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
@@ -89,6 +90,59 @@ fn all_functions_compile_for_aarch64() {
         }
     }
 }
+
+/// The functions of all files that the fast tier leaves to Cranelift.
+#[test]
+fn the_fast_tier_compiles_ordinary_functions() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("filetests");
+    let mut scratch = Scratch::default();
+    let (mut compiled, mut left) = (0, BTreeSet::new());
+    for file in fs::read_dir(folder).unwrap() {
+        let file = file.unwrap().path();
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&file).unwrap();
+        let input = text.split(MARK).next().unwrap();
+        let mut tunables = test_tunables();
+        for line in input.lines() {
+            if let Some(feature) = line.strip_prefix(";;! feature ") {
+                turn_on(&mut tunables, feature).unwrap();
+            }
+        }
+        let bytes = wat::parse_str(input).unwrap();
+        let (program, layout, compiler) = prepare(&bytes, &tunables, TEST_ARCHITECTURE).unwrap();
+        let core = |key: &FuncKey| matches!(key, FuncKey::CoreFunc { .. });
+        for key in all_keys(&program).filter(core) {
+            match compiler.compile_fast(&program, &layout, key, &mut scratch) {
+                Ok(Ok(_)) => compiled += 1,
+                Ok(Err(reason)) => _ = left.insert(format!("{name}: {reason:?}")),
+                Err(error) => panic!("{name}: {key}: {error:#}"),
+            }
+        }
+    }
+    let left: Vec<_> = left.into_iter().collect();
+    assert_eq!(left, LEFT_TO_CRANELIFT);
+    assert!(compiled > 250, "only {compiled} functions");
+}
+
+/// Files, and the reasons for which some of their functions are left to Cranelift.
+const LEFT_TO_CRANELIFT: &[&str] = &[
+    "aarch64-access: Type(types::I8X16)",
+    "aarch64-bulk: Type(types::I8X16)",
+    "aarch64-exceptions: Opcode(TryCall)",
+    "aarch64-traps: Opcode(AtomicRmw)",
+    "arrays: Type(types::I64X2)",
+    "arrays: Type(types::I8X16)",
+    "atomic: Opcode(AtomicRmw)",
+    "atomic: Opcode(AtomicStore)",
+    "bulk-constant: Type(types::I64X2)",
+    "bulk-constant: Type(types::I8X16)",
+    "exceptions: Opcode(TryCall)",
+    "many-results: Convention",
+    "relaxed-simd: Type(types::I8X16)",
+    "simd: Type(types::I8X16)",
+    "tail-call: Opcode(ReturnCall)",
+    "wide: Type(types::I128)",
+];
 
 /// Returns the whole file for `input`, a file without expectations.
 fn expand(input: &str) -> Result<String> {

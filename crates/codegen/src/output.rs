@@ -96,7 +96,7 @@ const LONG_LOOP: u32 = 256;
 ///
 /// A block that checks in with the store, by a call at one of `check_ins`, is at the end of the
 /// function and goes back to the code that it belongs to. That is not a loop.
-fn loops(
+pub(crate) fn loops(
     starts: &[u32],
     edges: &[(u32, u32)],
     check_ins: &[u32],

@@ -11,7 +11,8 @@ pub const FUEL_BYTES: u32 = 64;
 /// The optimization level of the code generator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptLevel {
-    /// Optimizes for compile time.
+    /// Optimizes for compile time: functions are compiled by a fast tier where there is one for the
+    /// processor (x86-64), and by Cranelift without optimization otherwise.
     None,
     /// Optimizes for speed.
     #[default]

@@ -23,19 +23,24 @@ use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 pub(crate) use plan::Unsupported;
 
-/// Returns the machine code of `func`, whose aliases are resolved on the way.
+/// The buffers of the tier, reused from function to function.
+#[derive(Default)]
+pub(crate) struct Buffers(plan::Plan);
+
+/// Returns the machine code of `func`.
 ///
 /// # Errors
 ///
 /// If `func` has something that this tier cannot compile.
 pub(crate) fn compile(
     isa: &dyn TargetIsa,
-    func: &mut Function,
+    func: &Function,
+    buffers: &mut Buffers,
     address_map: bool,
 ) -> Result<UnboundFunction, Unsupported> {
     if !isa::has_fast_tier(isa) {
         return Err(Unsupported::Processor);
     }
-    func.dfg.resolve_all_aliases();
-    x64::compile(isa, func, address_map, isa::function_alignment(isa))
+    let alignment = isa::function_alignment(isa);
+    x64::compile(isa, func, &mut buffers.0, address_map, alignment)
 }

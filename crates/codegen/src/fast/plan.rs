@@ -6,7 +6,7 @@
 //! and they have one entry, so a value from before a loop that is used within is needed until the
 //! loop's end.
 
-use cranelift_codegen::entity::SecondaryMap;
+use cranelift_codegen::entity::{EntityRef, SecondaryMap};
 use cranelift_codegen::ir::{
     ArgumentPurpose, Block, Function, Inst, InstructionData, Opcode, Type, Value, ValueDef, types,
 };
@@ -82,22 +82,30 @@ const AS_CONDITION: u8 = 2;
 const AS_ADDRESS: u8 = 4;
 const IN_SUM: u8 = 8;
 
+/// What is known of a value.
 #[derive(Clone, Copy, Default)]
-struct Uses {
-    count: u32,
+struct Facts {
+    role: Role,
+    uses: u32,
+    /// The kinds of uses.
     kinds: u8,
+    /// The number of levels of fused instructions, if this is the result of one.
+    fused_depth: u8,
+    /// For the parameter of a block that comes later, the interval of an argument for it.
+    passed: Option<u32>,
 }
 
-/// The representation of the values of a function.
+/// The representation of the values of a function. Its buffers are reused from function to
+/// function.
+#[derive(Default)]
 pub(super) struct Plan {
-    roles: SecondaryMap<Value, Role>,
+    /// By value.
+    facts: Vec<Facts>,
     pub intervals: Vec<Interval>,
     /// The positions of calls that do not preserve registers.
     pub calls: Vec<u32>,
-    uses: SecondaryMap<Value, Uses>,
-    fused_depths: SecondaryMap<Value, u8>,
-    /// For the parameter of a block that comes later, the interval of an argument for it.
-    passed: SecondaryMap<Value, Option<u32>>,
+    /// The positions of blocks.
+    starts: SecondaryMap<Block, u32>,
 }
 
 /// A loop: the position of its head, and the position of its last instruction.
@@ -108,52 +116,55 @@ struct Loop {
 }
 
 impl Plan {
-    /// Plans `func`, whose aliases are resolved. `is_call` tells whether a call clobbers registers.
-    pub fn new(func: &Function, is_call: impl Fn(Inst) -> bool) -> Result<Plan, Unsupported> {
-        let values = func.dfg.num_values();
-        let mut plan = Plan {
-            roles: SecondaryMap::with_capacity(values),
-            intervals: Vec::with_capacity(values / 2),
-            calls: Vec::new(),
-            uses: SecondaryMap::with_capacity(values),
-            fused_depths: SecondaryMap::new(),
-            passed: SecondaryMap::new(),
-        };
-        let loops = plan.count(func)?;
-        plan.measure(func, &loops, is_call);
-        Ok(plan)
+    /// Plans `func`. `is_call` tells whether a call clobbers registers.
+    pub fn make(
+        &mut self,
+        func: &Function,
+        is_call: impl Fn(Inst) -> bool,
+    ) -> Result<(), Unsupported> {
+        self.facts.clear();
+        self.facts.resize(func.dfg.num_values(), Facts::default());
+        self.intervals.clear();
+        self.calls.clear();
+        self.starts.clear();
+        let loops = self.count(func)?;
+        self.measure(func, &loops, is_call);
+        Ok(())
     }
 
     /// Returns how a value is represented, other than as another value.
     pub fn role(&self, value: Value) -> Role {
-        self.roles[self.root(value)]
+        self.facts[self.root(value).index()].role
     }
 
     /// Returns the value whose place `value` shares.
     pub fn root(&self, value: Value) -> Value {
-        match self.roles[value] {
+        match self.facts[value.index()].role {
             // The root of a value is found when its role is set.
             Role::Same(root) => root,
             _ => value,
         }
     }
 
+    fn facts(&mut self, value: Value) -> &mut Facts {
+        &mut self.facts[value.index()]
+    }
+
     /// Counts the uses of each value, and finds constants, copies and loops.
     fn count(&mut self, func: &Function) -> Result<Vec<Loop>, Unsupported> {
         let dfg = &func.dfg;
-        let mut starts: SecondaryMap<Block, u32> = SecondaryMap::new();
         let mut loops: Vec<Loop> = Vec::new();
         let mut position = 0;
         // Positions start at 2, so that 0 means that a block has not been seen.
         for block in func.layout.blocks() {
             position += 2;
-            starts[block] = position;
+            self.starts[block] = position;
             for (number, &parameter) in dfg.block_params(block).iter().enumerate() {
                 class(dfg.value_type(parameter))?;
                 let is_context = func.layout.entry_block() == Some(block)
                     && (func.signature.params.get(number))
                         .is_some_and(|param| param.purpose == ArgumentPurpose::VMContext);
-                self.roles[parameter] = match is_context {
+                self.facts(parameter).role = match is_context {
                     true => Role::Context,
                     false => Role::Interval(u32::MAX),
                 };
@@ -171,24 +182,23 @@ impl Plan {
                         (Opcode::Iadd, _) => IN_SUM,
                         _ => BY_OTHERS,
                     };
-                    self.count_use(argument, kind)?;
+                    self.count_use(func, argument, kind)?;
                 }
                 for call in data.branch_destination(&dfg.jump_tables, &dfg.exception_tables) {
                     for argument in call.args(&dfg.value_lists) {
                         let argument = argument.as_value().ok_or(Unsupported::Opcode(opcode))?;
-                        self.count_use(argument, BY_OTHERS)?;
+                        self.count_use(func, argument, BY_OTHERS)?;
                     }
                     let target = call.block(&dfg.value_lists);
-                    if starts[target] != 0 {
-                        loops.push(Loop {
-                            start: starts[target],
-                            end: position,
-                        });
+                    let start = self.starts[target];
+                    if start != 0 {
+                        let end = position;
+                        loops.push(Loop { start, end });
                     }
                 }
                 for &result in dfg.inst_results(inst) {
                     class(dfg.value_type(result))?;
-                    self.roles[result] = Role::Interval(u32::MAX);
+                    self.facts(result).role = Role::Interval(u32::MAX);
                 }
                 if let &[result] = dfg.inst_results(inst) {
                     self.find_copy(func, data, result);
@@ -198,14 +208,22 @@ impl Plan {
         Ok(merge(loops))
     }
 
-    fn count_use(&mut self, value: Value, kind: u8) -> Result<(), Unsupported> {
-        let root = self.root(value);
-        if self.roles[root] == Role::Unused {
-            return Err(Unsupported::Layout);
+    fn count_use(&mut self, func: &Function, value: Value, kind: u8) -> Result<(), Unsupported> {
+        if self.facts[value.index()].role == Role::Unused {
+            // Not the result of an instruction so far, so it should be another name of one.
+            let original = self.root(func.dfg.resolve_aliases(value));
+            if original == value || self.facts[original.index()].role == Role::Unused {
+                return Err(Unsupported::Layout);
+            }
+            self.facts(value).role = match self.role(original) {
+                Role::Constant(bits) => Role::Constant(bits),
+                _ => Role::Same(original),
+            };
         }
-        let uses = &mut self.uses[root];
-        uses.count = uses.count.saturating_add(1);
-        uses.kinds |= kind;
+        let root = self.root(value);
+        let facts = self.facts(root);
+        facts.uses = facts.uses.saturating_add(1);
+        facts.kinds |= kind;
         Ok(())
     }
 
@@ -244,14 +262,13 @@ impl Plan {
         };
         if let Role::Same(root) = role {
             // The use by this instruction is none, those of its result count.
-            self.uses[root].count -= 1;
-            if self.uses[root].count == 0 {
-                self.uses[root].kinds = 0;
-            } else {
-                self.uses[root].kinds |= BY_OTHERS;
+            let facts = self.facts(root);
+            facts.uses -= 1;
+            if facts.uses == 0 {
+                facts.kinds = 0;
             }
         }
-        self.roles[result] = role;
+        self.facts(result).role = role;
     }
 
     /// Finds out how long each value is needed.
@@ -262,13 +279,15 @@ impl Plan {
         let mut position = 0;
         for block in func.layout.blocks() {
             position += 2;
-            open.retain(|at| at.end >= position);
+            while open.last().is_some_and(|at| at.end < position) {
+                open.pop();
+            }
             while let Some(next) = loops.next_if(|at| at.start <= position) {
                 open.push(next);
             }
             let is_entry = func.layout.entry_block() == Some(block);
             for (number, &parameter) in dfg.block_params(block).iter().enumerate() {
-                if self.roles[parameter] != Role::Context {
+                if self.facts[parameter.index()].role != Role::Context {
                     let number = is_entry.then_some(number as u32);
                     self.define(func, parameter, position, number, open.len());
                 }
@@ -310,24 +329,24 @@ impl Plan {
         let &[result] = dfg.inst_results(inst) else {
             return true;
         };
-        match self.roles[result] {
+        match self.facts[result.index()].role {
             Role::Constant(_) | Role::Same(_) => return false,
             _ => {}
         }
-        let uses = self.uses[result];
+        let Facts { uses, kinds, .. } = self.facts[result.index()];
         let has_effect = opcode.is_call() || opcode.can_trap() || opcode.other_side_effects();
         let may_trap = data.memflags_trap_code(dfg).is_some();
-        if uses.count == 0 && !has_effect && !may_trap {
-            self.roles[result] = Role::Unused;
+        if uses == 0 && !has_effect && !may_trap {
+            self.facts(result).role = Role::Unused;
             return false;
         }
-        if uses.count != 1 {
+        if uses != 1 {
             return true;
         }
         let fused = match opcode {
-            Opcode::Icmp | Opcode::Fcmp => uses.kinds == AS_CONDITION,
-            Opcode::StackAddr => uses.kinds == AS_ADDRESS,
-            Opcode::Iadd if dfg.value_type(result) == types::I64 => match uses.kinds {
+            Opcode::Icmp | Opcode::Fcmp => kinds == AS_CONDITION,
+            Opcode::StackAddr => kinds == AS_ADDRESS,
+            Opcode::Iadd if dfg.value_type(result) == types::I64 => match kinds {
                 AS_ADDRESS => true,
                 IN_SUM => dfg
                     .inst_args(inst)
@@ -337,13 +356,13 @@ impl Plan {
             },
             _ => false,
         };
-        let depth = |value: &Value| self.fused_depths[self.root(*value)];
+        let depth = |value: &Value| self.facts[self.root(*value).index()].fused_depth;
         let depth = 1 + dfg.inst_args(inst).iter().map(depth).max().unwrap_or(0);
         if !fused || depth > MAX_FUSED_DEPTH {
             return true;
         }
-        self.fused_depths[result] = depth;
-        self.roles[result] = Role::Fused(inst);
+        self.facts(result).fused_depth = depth;
+        self.facts(result).role = Role::Fused(inst);
         false
     }
 
@@ -356,7 +375,7 @@ impl Plan {
         parameter: Option<u32>,
         depth: usize,
     ) {
-        self.roles[value] = Role::Interval(self.intervals.len() as u32);
+        self.facts(value).role = Role::Interval(self.intervals.len() as u32);
         self.intervals.push(Interval {
             start: position,
             end: position,
@@ -365,7 +384,7 @@ impl Plan {
                 true => Class::Float,
                 false => Class::Integer,
             },
-            hint: self.passed[value],
+            hint: self.facts[value.index()].passed,
             parameter,
         });
     }
@@ -401,9 +420,9 @@ impl Plan {
         let Role::Interval(from) = self.role(argument) else {
             return;
         };
-        match self.roles[parameter] {
+        match self.facts[parameter.index()].role {
             // The block comes later.
-            Role::Interval(u32::MAX) => self.passed[parameter] = Some(from),
+            Role::Interval(u32::MAX) => self.facts(parameter).passed = Some(from),
             // The block is the head of a loop.
             Role::Interval(to) => self.intervals[from as usize].hint = Some(to),
             _ => {}
@@ -461,18 +480,15 @@ fn merge(mut loops: Vec<Loop>) -> Vec<Loop> {
         while open.last().is_some_and(|&at| merged[at].end < next.start) {
             open.pop();
         }
-        match open.last() {
-            Some(&at) if merged[at].start == next.start => {}
-            _ => {
-                open.push(merged.len());
-                merged.push(next);
-            }
-        }
         for &at in open.iter().rev() {
             if merged[at].end >= next.end {
                 break;
             }
             merged[at].end = next.end;
+        }
+        if open.last().is_none_or(|&at| merged[at].start != next.start) {
+            open.push(merged.len());
+            merged.push(next);
         }
     }
     merged

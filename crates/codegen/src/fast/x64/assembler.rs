@@ -207,6 +207,12 @@ impl Assembler {
         Label(self.labels.len() as u32 - 1)
     }
 
+    /// Returns the offset that a label stands for, if it is known.
+    pub fn place(&self, label: Label) -> Option<u32> {
+        let offset = self.labels[label.0 as usize];
+        (offset != UNBOUND).then_some(offset)
+    }
+
     /// Lets a label stand for the current place.
     pub fn bind(&mut self, label: Label) {
         self.labels[label.0 as usize] = self.offset();
@@ -214,16 +220,12 @@ impl Assembler {
 
     /// Fills in the references to labels. Returns the code, or `None` if a label has no place.
     pub fn finish(mut self) -> Option<Vec<u8>> {
-        for (at, label, reference) in self.references {
-            let place = |label: Label| {
-                let offset = self.labels[label.0 as usize];
-                (offset != UNBOUND).then_some(offset)
-            };
+        for (at, label, reference) in std::mem::take(&mut self.references) {
             let from = match reference {
                 Reference::Relative => at + 4,
-                Reference::From(base) => place(base)?,
+                Reference::From(base) => self.place(base)?,
             };
-            let distance = place(label)?.wrapping_sub(from);
+            let distance = self.place(label)?.wrapping_sub(from);
             self.code[at as usize..][..4].copy_from_slice(&distance.to_le_bytes());
         }
         Some(self.code)
@@ -410,8 +412,13 @@ impl Assembler {
     }
 
     pub fn multiply_constant(&mut self, width: Width, to: Gpr, from: impl Into<Operand>, by: i32) {
-        self.instruction(0, width, &[0x69], to.0, from.into(), false, 4);
-        self.code.extend_from_slice(&by.to_le_bytes());
+        let short = i8::try_from(by);
+        let (opcode, size) = match short {
+            Ok(_) => (0x6b, 1),
+            Err(_) => (0x69, 4),
+        };
+        self.instruction(0, width, &[opcode], to.0, from.into(), false, size as u32);
+        self.code.extend_from_slice(&by.to_le_bytes()[..size]);
     }
 
     pub fn shift(&mut self, op: Shift, width: Width, to: Gpr, by: u8) {
@@ -649,5 +656,151 @@ impl Assembler {
             1,
         );
         self.code.push(mode);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const R12: Gpr = Gpr(12);
+    const R13: Gpr = Gpr(13);
+    const XMM9: Xmm = Xmm(9);
+
+    /// Returns the bytes that `emit` emits, in hexadecimal.
+    fn bytes(emit: impl FnOnce(&mut Assembler)) -> String {
+        let mut assembler = Assembler::default();
+        emit(&mut assembler);
+        let code = assembler.finish().unwrap();
+        code.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn indexed(base: Gpr, index: Gpr, displacement: i32) -> Memory {
+        Memory {
+            base,
+            index: Some(index),
+            displacement,
+        }
+    }
+
+    // The expectations are those of GNU as.
+    #[test]
+    fn places_in_memory_are_encoded() {
+        use Width::Quad;
+        let cases = [
+            (Memory::at(RAX, 0), "488b08"),
+            (Memory::at(RBP, 0), "488b4d00"),
+            (Memory::at(RSP, 8), "488b4c2408"),
+            (Memory::at(R12, 0), "498b0c24"),
+            (Memory::at(R13, 0), "498b4d00"),
+            (Memory::at(R13, -129), "498b8d7fffffff"),
+            (indexed(RAX, R12, 127), "4a8b4c207f"),
+            (indexed(R13, RDX, 0), "498b4c1500"),
+            (indexed(RBP, R8, 0x1234_5678), "4a8b8c0578563412"),
+        ];
+        for (place, expected) in cases {
+            assert_eq!(bytes(|to| to.load(Quad, RCX, place)), expected, "{place:?}");
+        }
+    }
+
+    #[test]
+    fn instructions_are_encoded() {
+        use Precision::{Double as D, Single as S};
+        use Width::{Double, Quad};
+        let at = Memory::at(RBP, -16);
+        type Emit<'a> = &'a dyn Fn(&mut Assembler);
+        let cases: [(Emit<'_>, &str); 52] = [
+            (&|to| to.store(Double, at, R9), "44894df0"),
+            (&|to| to.store_narrow(8, at, RSI), "408875f0"),
+            (&|to| to.store_narrow(8, at, RCX), "884df0"),
+            (&|to| to.store_narrow(16, at, R8), "66448945f0"),
+            (&|to| to.store_constant(Quad, at, -1), "48c745f0ffffffff"),
+            (&|to| to.set_constant(RAX, 0), "b800000000"),
+            (&|to| to.set_constant(R9, 0xffff_ffff), "41b9ffffffff"),
+            (&|to| to.set_constant(R12, u64::MAX), "49c7c4ffffffff"),
+            (&|to| to.set_constant(RCX, 1 << 32), "48b90000000001000000"),
+            (&|to| to.zero_extend(8, RAX, RSI), "400fb6c6"),
+            (&|to| to.zero_extend(16, R8, at), "440fb745f0"),
+            (&|to| to.sign_extend(8, Quad, RAX, R9), "490fbec1"),
+            (&|to| to.sign_extend(16, Double, RAX, at), "0fbf45f0"),
+            (&|to| to.sign_extend(32, Quad, R12, RAX), "4c63e0"),
+            (&|to| to.address(RAX, at), "488d45f0"),
+            (
+                &|to| to.arithmetic(Arithmetic::Add, Double, R8, RCX),
+                "4403c1",
+            ),
+            (
+                &|to| to.arithmetic(Arithmetic::Compare, Quad, RAX, at),
+                "483b45f0",
+            ),
+            (
+                &|to| to.arithmetic_constant(Arithmetic::Sub, Quad, RSP, 200),
+                "4881ecc8000000",
+            ),
+            (
+                &|to| to.arithmetic_constant(Arithmetic::And, Double, at, 7),
+                "8365f007",
+            ),
+            (&|to| to.test(Double, R8, R8), "4585c0"),
+            (&|to| to.multiply(Quad, R9, RAX), "4c0fafc8"),
+            (&|to| to.multiply_constant(Double, RAX, R9, 10), "416bc10a"),
+            (
+                &|to| to.shift(Shift::RightSigned, Double, R10, 3),
+                "41c1fa03",
+            ),
+            (&|to| to.shift_by_cl(Shift::RotateLeft, Quad, RAX), "48d3c0"),
+            (&|to| to.divide(true, Double, RCX), "f7f9"),
+            (&|to| to.divide(false, Quad, RCX), "48f7f1"),
+            (&|to| to.extend_dividend(Quad), "4899"),
+            (&|to| to.negate(Double, R8), "41f7d8"),
+            (&|to| to.invert(Quad, RAX), "48f7d0"),
+            (&|to| to.lowest_bit(Double, RAX, RCX), "0fbcc1"),
+            (&|to| to.highest_bit(Quad, RAX, R8), "490fbdc0"),
+            (&|to| to.count_bits(Quad, R9, RAX), "f34c0fb8c8"),
+            (&|to| to.clear_bit(Double, RAX, 31), "0fbaf01f"),
+            (&|to| to.invert_bit(Quad, RAX, 63), "480fbaf83f"),
+            (&|to| to.set_flag(Flag::Below, RSI), "400f92c6"),
+            (&|to| to.move_if(Flag::Greater, RAX, at), "480f4f45f0"),
+            (&|to| to.jump_to(R9), "41ffe1"),
+            (&|to| to.call_to(RAX), "ffd0"),
+            (&|to| to.push(RBP), "55"),
+            (&|to| to.return_(16), "c21000"),
+            (&|to| to.load_float(S, XMM9, at), "f3440f104df0"),
+            (&|to| to.store_float(D, at, XMM9), "f2440f114df0"),
+            (&|to| to.move_float(XMM0, XMM9), "410f28c1"),
+            (
+                &|to| to.floating(Floating::Divide, D, XMM9, XMM1),
+                "f2440f5ec9",
+            ),
+            (&|to| to.compare_floats(S, XMM0, XMM9), "410f2ec1"),
+            (&|to| to.compare_floats(D, XMM0, XMM1), "660f2ec1"),
+            (&|to| to.bits_to_float(Quad, XMM9, RAX), "664c0f6ec8"),
+            (&|to| to.float_to_bits(Double, RAX, XMM9), "66440f7ec8"),
+            (&|to| to.integer_to_float(D, Quad, XMM0, R8), "f2490f2ac0"),
+            (&|to| to.float_to_integer(S, Quad, RAX, XMM9), "f3490f2cc1"),
+            (&|to| to.convert_float(S, XMM0, XMM9), "f3410f5ac1"),
+            (&|to| to.round(D, XMM0, XMM9, 9), "66410f3a0bc109"),
+        ];
+        for (number, (emit, expected)) in cases.iter().enumerate() {
+            assert_eq!(bytes(emit), *expected, "case {number}");
+        }
+    }
+
+    #[test]
+    fn labels_are_distances() {
+        let code = bytes(|to| {
+            let [start, end] = [to.label(), to.label()];
+            to.bind(start);
+            to.jump_if(Flag::Equal, end);
+            to.jump(start);
+            to.bind(end);
+            to.address(RAX, Operand::Label(start));
+            to.distance(end, start);
+        });
+        assert_eq!(code, "0f8405000000e9f5ffffff488d05eeffffff0b000000");
+        let mut assembler = Assembler::default();
+        let nowhere = assembler.label();
+        assembler.jump(nowhere);
+        assert_eq!(assembler.finish(), None);
     }
 }

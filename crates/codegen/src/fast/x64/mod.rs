@@ -63,6 +63,7 @@ const MAX_FRAME: u32 = 16 * PAGE;
 pub(super) fn compile(
     isa: &dyn TargetIsa,
     func: &Function,
+    plan: &mut Plan,
     address_map: bool,
     alignment: u32,
 ) -> Result<UnboundFunction, Unsupported> {
@@ -72,14 +73,14 @@ pub(super) fn compile(
         let signature = func.dfg.call_signature(inst);
         !signature.is_some_and(|signature| preserves_registers(func, signature))
     };
-    let plan = Plan::new(func, clobbers)?;
+    plan.make(func, clobbers)?;
     let passed_in = |number: u32| match parameters.get(number as usize) {
         Some(Passed::Integer(register)) => Some(register.0),
         Some(Passed::Float(register)) => Some(register.0),
         Some(Passed::Stack(_)) | None => None,
     };
     let in_memory = |number: u32| matches!(parameters.get(number as usize), Some(Passed::Stack(_)));
-    let allocation = allocate(&plan, &REGISTERS, passed_in, in_memory);
+    let allocation = allocate(plan, &REGISTERS, passed_in, in_memory);
     let is_leaf = plan.calls.is_empty();
     let mut saved: SmallVec<[Gpr; 8]> = SmallVec::new();
     if !is_leaf {
@@ -102,6 +103,8 @@ pub(super) fn compile(
         places: allocation.places,
         assembler: Assembler::default(),
         blocks: SecondaryMap::new(),
+        starts: Vec::new(),
+        back_edges: Vec::new(),
         context: if is_leaf { RDI } else { RBX },
         frame,
         saved,
@@ -193,10 +196,14 @@ struct Stub {
 
 struct Emitter<'a> {
     func: &'a Function,
-    plan: Plan,
+    plan: &'a Plan,
     places: Vec<Place>,
     assembler: Assembler,
     blocks: SecondaryMap<Block, Option<Label>>,
+    /// The offsets of the blocks so far.
+    starts: Vec<u32>,
+    /// Backward branches: the offsets of the blocks that they are in, and go to.
+    back_edges: Vec<(u32, u32)>,
     /// The register of the context pointer.
     context: Gpr,
     frame: Frame,
@@ -230,6 +237,7 @@ impl Emitter<'_> {
         while let Some(block) = blocks.next() {
             let label = self.label(block);
             self.assembler.bind(label);
+            self.starts.push(self.assembler.offset());
             let next = blocks.peek().copied();
             for inst in func.layout.block_insts(block) {
                 if self.is_left_out(inst) {
@@ -365,14 +373,12 @@ impl Emitter<'_> {
             }
         }
         let code = self.assembler.finish().ok_or(Unsupported::Internal)?;
-        if i32::try_from(code.len()).is_err() {
-            return Err(Unsupported::Internal);
-        }
+        let code_size = i32::try_from(code.len()).map_err(|_| Unsupported::Internal)? as u32;
         self.traps.sort_unstable_by_key(|&(offset, _)| offset);
         Ok(UnboundFunction {
             code,
             alignment,
-            loops: Vec::new(),
+            loops: output::loops(&self.starts, &self.back_edges, &[], code_size),
             relocations: self.relocations,
             traps: self.traps,
             catches: Vec::new(),
@@ -416,9 +422,16 @@ impl Emitter<'_> {
         self.func.dfg.inst_results(inst)[0]
     }
 
+    /// Returns the label of a block, for a branch to it or for its start.
     fn label(&mut self, block: Block) -> Label {
         let assembler = &mut self.assembler;
-        *self.blocks[block].get_or_insert_with(|| assembler.label())
+        let label = *self.blocks[block].get_or_insert_with(|| assembler.label());
+        if let Some(to) = assembler.place(label)
+            && let Some(&from) = self.starts.last()
+        {
+            self.back_edges.push((from, to));
+        }
+        label
     }
 
     /// Returns where a value is, if it has a place.

@@ -34,7 +34,7 @@ pub enum Strategy {
     Auto,
     /// Cranelift, which optimizes.
     Cranelift,
-    /// Wasmtime's compiler of one pass, which this engine does not have.
+    /// A compiler that takes little time. Here it is the fast tier.
     Winch,
 }
 
@@ -156,19 +156,13 @@ impl Config {
         self.debug_verifier(enable)
     }
 
-    /// Chooses the compiler. There is one, so [`Strategy::Auto`] and [`Strategy::Cranelift`] have
-    /// no effect. An engine cannot be made with [`Strategy::Winch`].
+    /// Chooses the compiler. [`Strategy::Winch`] has the effect of [`OptLevel::None`], which
+    /// chooses the fast tier. The others have no effect.
     pub fn strategy(&mut self, strategy: Strategy) -> &mut Self {
-        let reason = match strategy {
-            Strategy::Auto | Strategy::Cranelift => None,
-            Strategy::Winch => Some(
-                "`Strategy::Winch` is not available; use `Strategy::Auto`, with \
-                 `OptLevel::None` if compiling should be fast"
-                    .into(),
-            ),
-        };
-        self.refused.set("strategy", reason);
-        self
+        match strategy {
+            Strategy::Auto | Strategy::Cranelift => self,
+            Strategy::Winch => self.opt_level(OptLevel::None),
+        }
     }
 
     /// Sets the target of the code: a triple, such as `aarch64-unknown-linux-gnu`, or an
@@ -304,8 +298,7 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_an_error_that_names_the_setting() {
         type Set = fn(&mut Config) -> &mut Config;
-        let refused: [(&str, Set); 8] = [
-            ("strategy", |config| config.strategy(Strategy::Winch)),
+        let refused: [(&str, Set); 7] = [
             ("guest_debug", |config| config.guest_debug(true)),
             ("coredump_on_trap", |config| config.coredump_on_trap(true)),
             ("wmemcheck", |config| config.wmemcheck(true)),
@@ -331,15 +324,15 @@ mod tests {
         }
         // All of them, and not those that were set otherwise afterwards.
         let message = refusal(|config| {
-            config.strategy(Strategy::Winch).wmemcheck(true);
+            config.coredump_on_trap(true).wmemcheck(true);
             config.guest_debug(true).guest_debug(false)
         });
         let message = message.unwrap();
-        assert!(message.contains("::strategy") && message.contains("::wmemcheck"));
+        assert!(message.contains("::coredump_on_trap") && message.contains("::wmemcheck"));
         assert!(!message.contains("guest_debug"), "{message}");
 
         let accepted: [Set; 7] = [
-            |config| config.strategy(Strategy::Winch).strategy(Strategy::Auto),
+            |config| config.strategy(Strategy::Winch),
             |config| config.strategy(Strategy::Cranelift),
             |config| config.guest_debug(false),
             |config| config.coredump_on_trap(false),
@@ -350,6 +343,9 @@ mod tests {
         for set in accepted {
             assert_eq!(refusal(set), None);
         }
+        let mut config = Config::new();
+        config.strategy(Strategy::Winch);
+        assert_eq!(config.tunables.opt_level, OptLevel::None);
     }
 
     #[cfg(feature = "compiler")]
