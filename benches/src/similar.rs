@@ -65,11 +65,11 @@ pub(crate) fn metrics<C: Contender>() -> Vec<Metric<C>> {
         }));
     }
     for count in [1, 10, 100] {
-        let name = format!("machine code, {count} JavaScript components, each");
+        let name = format!("machine code of {count} JavaScript components, each");
         metrics.push(size(group, name, move |_| code::<C>(count)));
     }
     for count in [1, 10] {
-        let name = format!("cache, {count} JavaScript components, each");
+        let name = format!("cache of {count} JavaScript components, each");
         metrics.push(size(group, name, move |_| cache::<C>(count)));
     }
     metrics.extend([
@@ -121,7 +121,7 @@ impl Change {
     }
 
     fn added_code(self) -> String {
-        format!("machine code of a second, {}", self.what())
+        format!("machine code of a second one, {}", self.what())
     }
 
     fn exists(self) -> bool {
@@ -302,11 +302,13 @@ fn held<C: Contender>(lab: &Lab<C>, from_files: bool) -> Result<Probe<'_>> {
     Ok(Probe::Size(taken / COMPONENTS))
 }
 
-/// Instructions that leave everything as it was, but not for a compiler to see.
-const MORE: [u8; 20] = [
-    0x41, 16, 0x41, 16, 0x28, 2, 0, 0x36, 2, 0, // i32.const 16 (twice) i32.load i32.store
-    0x41, 32, 0x41, 32, 0x28, 2, 0, 0x36, 2, 0, // The same with another address.
-];
+/// Returns instructions that leave everything as it was, but not for a compiler to see. Their
+/// machine code is longer than the gap after most functions.
+fn more() -> Vec<u8> {
+    // i32.const (twice), i32.load, i32.store
+    let at = |address| [0x41, address, 0x41, address, 0x28, 0, 0, 0x36, 0, 0];
+    (0..20).flat_map(at).collect()
+}
 
 /// Returns a component with more instructions in a function in the middle of its largest module.
 fn with_longer_function(component: &[u8]) -> Result<Vec<u8>> {
@@ -333,7 +335,7 @@ fn with_longer_function(component: &[u8]) -> Result<Vec<u8>> {
         instructions += 1;
     }
     let (locals, instructions) = body.split_at(instructions);
-    let longer = with_size(&[locals, &MORE, instructions].concat());
+    let longer = with_size(&[locals, &more(), instructions].concat());
     let code = [&code[..start], &longer, &code[at..]].concat();
     let module = code_place.replaced(module, &code);
     Ok(module_place.replaced(component, &module))
@@ -431,9 +433,14 @@ mod tests {
                         (func (nop) (nop))))"#
             ))
         };
-        let more = "i32.const 16 i32.const 16 i32.load i32.store
-            i32.const 32 i32.const 32 i32.load i32.store";
-        assert_eq!(with_longer_function(&component("")?)?, component(more)?);
+        let at = |address: u32| {
+            format!(
+                "(i32.store align=1 (i32.const {address})
+                    (i32.load align=1 (i32.const {address})))"
+            )
+        };
+        let more: String = (0..20).map(at).collect();
+        assert_eq!(with_longer_function(&component("")?)?, component(&more)?);
         Ok(())
     }
 }
