@@ -118,7 +118,7 @@ impl Compiler {
         self.cache.as_ref()?.program_digest(isas, &inputs)
     }
 
-    /// Returns the list of a program's functions, if the program was compiled before.
+    /// Returns the functions of a program that was compiled before, and has the same digest.
     pub fn kept(&self, digest: &ProgramDigest) -> Option<Vec<Kept>> {
         self.cache.as_ref()?.list(digest)
     }
@@ -130,9 +130,14 @@ impl Compiler {
         }
     }
 
-    /// Returns a function of `program` that is kept, unless it was forgotten.
+    /// Returns a function of `program`, if the one that is kept has the same body and was not
+    /// forgotten. `kept` is of a program with the same digest.
     pub fn restore(&self, program: &Program<'_>, kept: &Kept) -> Option<CompiledFunction> {
-        let function = self.cache.as_ref()?.get(&kept.digest())?;
+        let cache = self.cache.as_ref()?;
+        if !kept.has_body(body_digest(cache, program, kept.key)) {
+            return None;
+        }
+        let function = cache.get(&kept.digest())?;
         let start = translate::start(program, kept.key, &self.tunables);
         let start = start.map_or(NO_LOCATION, |start| start.bits());
         function.bind(kept.key, &kept.names(), start).ok()
@@ -160,7 +165,7 @@ impl Compiler {
     ) -> Result<(CompiledFunction, Option<Kept>)> {
         self.build(program, layout, key, scratch)
             .and_then(|()| admit(scratch.workspace.values()))
-            .and_then(|()| self.finish(key, &mut scratch.workspace))
+            .and_then(|()| self.finish(program, key, &mut scratch.workspace))
             // A failure half way leaves the buffers in an undefined state.
             .inspect_err(|_| *scratch = Scratch::default())
             .with_context(|| format!("cannot compile {}", describe(program, key)))
@@ -223,6 +228,7 @@ impl Compiler {
     /// Returns the machine code of the CLIF in the workspace.
     fn finish(
         &self,
+        program: &Program<'_>,
         key: FuncKey,
         workspace: &mut Workspace,
     ) -> Result<(CompiledFunction, Option<Kept>)> {
@@ -240,7 +246,7 @@ impl Compiler {
         };
         // Before optimization, which changes the function.
         let digest = cache.digest(&**isa, func, &[u8::from(address_map)]);
-        let kept = Kept::new(key, &digest, &names);
+        let kept = Kept::new(key, body_digest(cache, program, key), &digest, &names);
         if let Some(function) = cache.get(&digest)
             && let Ok(function) = function.bind(key, &names, start)
         {
@@ -251,6 +257,11 @@ impl Compiler {
         let function = function.bind(key, &names, start)?;
         Ok((function, is_kept.then_some(kept)))
     }
+}
+
+/// Hashes the body of a function, which is empty if it is not one of a core module.
+fn body_digest(cache: &FunctionCache, program: &Program<'_>, key: FuncKey) -> blake3::Hash {
+    cache.body_digest(program.body(key).map_or(&[], |body| body.bytes))
 }
 
 /// Generates machine code from the CLIF in the workspace.
