@@ -64,8 +64,22 @@ pub trait Host: Sized + Sync + 'static {
     /// share some with others.
     fn with_functions() -> Result<Self>;
 
+    /// Creates an engine that keeps compiled components in files below `folder`.
+    fn with_cache(folder: &Path) -> Result<Self>;
+
     /// Compiles with the engine's default settings.
     fn compile(&self, wasm: &[u8]) -> Result<Self::Component>;
+
+    /// Compiles a component that has `new` instead of `old`, of the same length, in its data, and
+    /// is the same as `first` otherwise. `wasm` is its bytes. An engine that would take long may
+    /// change a copy of `first`: the result is the same.
+    fn compile_with(
+        &self,
+        wasm: &[u8],
+        first: &Self::Component,
+        old: &[u8],
+        new: &[u8],
+    ) -> Result<Self::Component>;
 
     /// Compiles to an artifact for [`Host::load`].
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>>;

@@ -106,15 +106,16 @@ impl Guest {
 /// Returns the path of a program of the corpus: in the folder that the variable `WASI_CORPUS`
 /// names, by default in that of `tests/wasi/corpus.sh`.
 fn in_corpus(name: &str) -> PathBuf {
-    let folder = std::env::var_os("WASI_CORPUS").map_or_else(
-        || {
-            let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-            let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-            target.unwrap_or_else(usual).join("wasi-corpus/guests")
-        },
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("WASI_CORPUS")
+        .map_or_else(|| in_target("wasi-corpus/guests"), PathBuf::from);
     folder.join(format!("{name}.wasm"))
+}
+
+/// Returns the path of something in cargo's target directory.
+pub(crate) fn in_target(path: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    target.unwrap_or_else(usual).join(path)
 }
 
 /// Returns the text of a component with two full tables. In the first, entry `k` is a separate

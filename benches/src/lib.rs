@@ -6,6 +6,7 @@
 //! | [`contender`] | the trait of a measured engine; [`mintage`] and [`wasmtime`] implement it |
 //! | [`lab`] | an engine with the guests prepared for it |
 //! | [`commands`] | components that use WASI, and their metrics |
+//! | [`similar`] | metrics of components that are nearly the same |
 //! | `tasks` | metrics of components whose functions are `async` |
 //! | [`metrics`] | the list of metrics, each with a function that prepares its probe |
 //! | [`differ`] | compares the results of random asynchronous programs |
@@ -28,6 +29,7 @@ pub mod memory;
 pub mod metrics;
 pub mod mintage;
 pub mod report;
+pub mod similar;
 pub mod stats;
 pub mod summary;
 mod tasks;

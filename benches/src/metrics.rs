@@ -9,8 +9,8 @@ use crate::contender::{Calls, Contender, Host, Mode, poll_until_ready};
 use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES, WAIT};
 use crate::kernels::{KERNELS, Kernel};
 use crate::lab::Lab;
-use crate::memory::{self, Memory};
-use crate::tasks;
+use crate::memory::Memory;
+use crate::{similar, tasks};
 use anyhow::{Result, anyhow, bail, ensure};
 use std::fmt::Debug;
 use std::hint::black_box;
@@ -58,6 +58,8 @@ pub type Prepare<C> = Box<dyn for<'lab> Fn(&'lab Lab<C>) -> Result<Probe<'lab>>>
 pub enum Group {
     /// Compiling components, and loading artifacts from files.
     Code,
+    /// Components that are nearly the same.
+    Similar,
     /// Creating and dropping instances.
     Instances,
     /// Short calls.
@@ -79,6 +81,7 @@ impl Group {
     pub fn title(self) -> &'static str {
         match self {
             Self::Code => "Compiling and loading",
+            Self::Similar => "Components that are nearly the same",
             Self::Instances => "Instances",
             Self::Calls => "Calls",
             Self::Waiting => "Asynchronous calls",
@@ -121,6 +124,7 @@ pub enum Probe<'lab> {
 /// Returns all metrics, in the order of the table.
 pub fn all<C: Contender>() -> Vec<Metric<C>> {
     let mut metrics = code();
+    metrics.extend(similar::metrics());
     metrics.extend(instances());
     metrics.extend(calls());
     metrics.extend(waiting());
@@ -148,9 +152,9 @@ pub(crate) fn row<C: Host>(
 }
 
 /// Returns a metric of a size.
-fn size<C: Host>(
+pub(crate) fn size<C: Host>(
     group: Group,
-    subject: &str,
+    subject: impl Into<String>,
     prepare: impl for<'lab> Fn(&'lab Lab<C>) -> Result<Probe<'lab>> + 'static,
 ) -> Metric<C> {
     Metric {
@@ -167,21 +171,7 @@ fn code<C: Contender>() -> Vec<Metric<C>> {
             cadence: Cadence::Few,
             ..row(group, "compile", compile)
         },
-        Metric {
-            cadence: Cadence::Few,
-            ..row(group, "compile, only the data are new", compile_again)
-        },
         size(group, "artifact size", artifact_size),
-        size(
-            group,
-            "held, 10 JavaScript components from files, each",
-            |lab| held(lab, true),
-        ),
-        size(
-            group,
-            "held, 10 JavaScript components compiled, each",
-            |lab| held(lab, false),
-        ),
         row(group, "load", load),
         row(group, "load + link + instantiate + greet", cold_start),
     ]
@@ -310,7 +300,7 @@ pub(crate) const ONE_THREAD: &str = "instantiate + greet + drop";
 /// Requests served by two threads. The result is the total time divided by the number of requests.
 pub(crate) const TWO_THREADS: &str = "instantiate + greet + drop, two threads";
 
-const NAME: &str = "world";
+pub(crate) const NAME: &str = "world";
 const GREETING: &str = "Hello, world!";
 const TEXT: &str = "The quick brown fox jumps over the lazy dog";
 const FIB_N: u32 = 5000;
@@ -326,70 +316,6 @@ fn compile<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
             lab.artifact_size
                 .set(Some(C::serialize(&component)?.len() as u64));
         }
-        Ok(time)
-    })
-}
-
-/// Returns the JavaScript guest with another text in its data.
-fn with_text(text: &[u8; 7]) -> Result<Vec<u8>> {
-    let mut wasm = Guest::Greet.wasm()?;
-    let old = b"Hello, ";
-    let places = wasm.windows(old.len()).enumerate();
-    let places = places.filter_map(|(place, found)| (found == old).then_some(place));
-    let places: Vec<_> = places.collect();
-    ensure!(!places.is_empty(), "the JavaScript guest has another text");
-    for place in places {
-        wasm[place..place + text.len()].copy_from_slice(text);
-    }
-    Ok(wasm)
-}
-
-/// Measures the memory of components that differ in their data, each with an instance that has
-/// handled one call. They are loaded from files, or stay as they were compiled.
-fn held<C: Contender>(lab: &Lab<C>, from_files: bool) -> Result<Probe<'_>> {
-    const COMPONENTS: u64 = 10;
-    let host = C::with_functions()?;
-    let compile = |number| {
-        host.compile(&with_text(
-            format!("Hell{number}, ").as_bytes().try_into()?,
-        )?)
-    };
-    // The memory of the compiler itself does not count.
-    drop(compile(0)?);
-    let mut artifacts = Vec::new();
-    if from_files {
-        for number in 0..COMPONENTS {
-            let artifact = C::serialize(&compile(number)?)?;
-            artifacts.push(lab.write(&format!("greet-{number}"), &artifact)?);
-        }
-    }
-    let before = memory::held()?;
-    let mut lives = Vec::new();
-    for number in 0..COMPONENTS {
-        let mut live = match artifacts.get(number as usize) {
-            Some(artifact) => host.instantiate(&host.link(&host.load(artifact)?)?)?,
-            None => host.instantiate(&host.link(&compile(number)?)?)?,
-        };
-        let greet = <C as Calls<(&'static str,), (String,)>>::func(&mut live, "greet")?;
-        let (greeting,) = C::call(&mut live, &greet, (NAME,))?;
-        expect(greeting, format!("Hell{number}, world!"))?;
-        lives.push(live);
-    }
-    let taken = memory::held()?.saturating_sub(before);
-    drop(lives);
-    Ok(Probe::Size(taken / COMPONENTS))
-}
-
-/// Compiles the JavaScript guest with another text in it, after the first one.
-fn compile_again<C: Contender>(_: &Lab<C>) -> Result<Probe<'_>> {
-    let host = C::with_functions()?;
-    host.compile(&Guest::Greet.wasm()?)?;
-    let wasm = with_text(b"Hallo, ")?;
-    each(move || {
-        let start = Instant::now();
-        let component = host.compile(&wasm)?;
-        let time = start.elapsed();
-        drop(component);
         Ok(time)
     })
 }
@@ -760,7 +686,7 @@ pub(crate) fn together<'lab>(mut step: impl FnMut() -> Result<()> + 'lab) -> Res
 }
 
 /// Returns a probe of a step that measures a part of itself.
-fn each<'lab>(mut step: impl FnMut() -> Result<Duration> + 'lab) -> Result<Probe<'lab>> {
+pub(crate) fn each<'lab>(mut step: impl FnMut() -> Result<Duration> + 'lab) -> Result<Probe<'lab>> {
     Ok(Probe::Time(Box::new(move |iterations| {
         (0..iterations).map(|_| step()).sum()
     })))

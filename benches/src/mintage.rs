@@ -2,11 +2,12 @@
 
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, wait};
 use ::mintage::{
-    Component, ComponentNamedList, Config, Engine, FunctionStore, Instance, InstancePre, Lift,
-    Linker, Lower, Store, TypedFunc,
+    Cache, CacheConfig, Component, ComponentNamedList, Config, Engine, FunctionStore, Instance,
+    InstancePre, Lift, Linker, Lower, Store, TypedFunc,
 };
 use anyhow::Result;
 use futures_util::future::try_join_all;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The engine of this repository.
@@ -60,6 +61,27 @@ impl Host for Mintage {
             engine: Engine::new(&config)?,
             mode: Mode::Free,
         })
+    }
+
+    fn with_cache(folder: &Path) -> Result<Self> {
+        let mut cache = CacheConfig::new();
+        cache.with_directory(folder);
+        let mut config = Config::new();
+        config.cache(Some(Cache::new(cache)?));
+        Ok(Self {
+            engine: Engine::new(&config)?,
+            mode: Mode::Free,
+        })
+    }
+
+    fn compile_with(
+        &self,
+        wasm: &[u8],
+        _first: &Component,
+        _old: &[u8],
+        _new: &[u8],
+    ) -> Result<Component> {
+        self.compile(wasm)
     }
 
     fn compile(&self, wasm: &[u8]) -> Result<Component> {

@@ -9,6 +9,7 @@ use mintage_benches::duel::{Duel, Effort, Row, run_alone};
 use mintage_benches::metrics;
 use mintage_benches::mintage::Mintage;
 use mintage_benches::report::{self, Table};
+use mintage_benches::similar;
 use mintage_benches::summary;
 use mintage_benches::wasmtime::Wasmtime;
 use regex::Regex;
@@ -61,6 +62,9 @@ fn run(options: &Options) -> Result<()> {
     }
     for name in commands::missing().into_iter().filter(|name| wanted(name)) {
         eprintln!("not measured: {name}; `tests/wasi/corpus.sh sqlite.p2 ripgrep.p2` builds it");
+    }
+    for name in similar::missing().into_iter().filter(|name| wanted(name)) {
+        eprintln!("not measured: {name}; `benches/recompile.py` builds it");
     }
     let names = metrics::all::<Mintage>()
         .into_iter()

@@ -120,7 +120,7 @@ impl Compiler {
         self.cache.as_ref()?.program_digest(isas, &inputs)
     }
 
-    /// Returns the list of a program's functions, if the program was compiled before.
+    /// Returns the functions of a program that was compiled before, and has the same digest.
     pub fn kept(&self, digest: &ProgramDigest) -> Option<Vec<Kept>> {
         self.cache.as_ref()?.list(digest)
     }
@@ -132,9 +132,14 @@ impl Compiler {
         }
     }
 
-    /// Returns a function of `program` that is kept, unless it was forgotten.
+    /// Returns a function of `program`, if the one that is kept has the same body and was not
+    /// forgotten. `kept` is of a program with the same digest.
     pub fn restore(&self, program: &Program<'_>, kept: &Kept) -> Option<CompiledFunction> {
-        let function = self.cache.as_ref()?.get(&kept.digest())?;
+        let cache = self.cache.as_ref()?;
+        if !kept.has_body(body_digest(cache, program, kept.key)) {
+            return None;
+        }
+        let function = cache.get(&kept.digest())?;
         let start = translate::start(program, kept.key, &self.tunables);
         let start = start.map_or(NO_LOCATION, |start| start.bits());
         function.bind(kept.key, &kept.names(), start).ok()
@@ -162,7 +167,7 @@ impl Compiler {
     ) -> Result<(CompiledFunction, Option<Kept>)> {
         self.build(program, layout, key, scratch)
             .and_then(|()| admit(scratch.workspace.values()))
-            .and_then(|()| self.finish(key, scratch))
+            .and_then(|()| self.finish(program, key, scratch))
             // A failure half way leaves the buffers in an undefined state.
             .inspect_err(|_| *scratch = Scratch::default())
             .with_context(|| format!("cannot compile {}", describe(program, key)))
@@ -248,63 +253,62 @@ impl Compiler {
     /// Returns the machine code of the CLIF in the workspace.
     fn finish(
         &self,
+        program: &Program<'_>,
         key: FuncKey,
         scratch: &mut Scratch,
     ) -> Result<(CompiledFunction, Option<Kept>)> {
-        let Scratch {
-            workspace,
-            fast: buffers,
-            ..
-        } = scratch;
-        let isa = match workspace.effort {
+        let isa = match scratch.workspace.effort {
             Effort::Full => &self.isa,
             Effort::Least => &self.least_effort,
         };
-        let address_map = self.tunables.address_map;
-        let is_fast = self.is_fast();
-        let func = &workspace.context.func;
+        let func = &scratch.workspace.context.func;
         let names = unbound::names(func);
         let start = func.params.base_srcloc().bits();
         let Some(cache) = &self.cache else {
-            let function = self.generate(&**isa, workspace, buffers)?;
+            let function = self.generate(&**isa, scratch)?;
             return Ok((function.bind(key, &names, start)?, None));
         };
         // Before optimization, which changes the function.
-        let digest = cache.digest(&**isa, func, &[u8::from(address_map), u8::from(is_fast)]);
-        let kept = Kept::new(key, &digest, &names);
+        let settings = [self.tunables.address_map, self.is_fast()].map(u8::from);
+        let digest = cache.digest(&**isa, func, &settings);
+        let kept = Kept::new(key, body_digest(cache, program, key), &digest, &names);
         if let Some(function) = cache.get(&digest)
             && let Ok(function) = function.bind(key, &names, start)
         {
             return Ok((function, Some(kept)));
         }
-        let function = self.generate(&**isa, workspace, buffers)?;
+        let function = self.generate(&**isa, scratch)?;
         let is_kept = cache.insert(&digest, &function);
         let function = function.bind(key, &names, start)?;
         Ok((function, is_kept.then_some(kept)))
     }
 
-    /// Returns whether functions are compiled by the fast tier where it can.
+    /// Returns whether functions are compiled by the fast tier, which makes no NaN canonical, where
+    /// it can.
     fn is_fast(&self) -> bool {
         self.tunables.opt_level == OptLevel::None && !self.tunables.nan_canonicalization
     }
 
     /// Generates machine code from the CLIF in the workspace.
-    fn generate(
-        &self,
-        isa: &dyn TargetIsa,
-        workspace: &mut Workspace,
-        buffers: &mut fast::Buffers,
-    ) -> Result<UnboundFunction> {
+    fn generate(&self, isa: &dyn TargetIsa, scratch: &mut Scratch) -> Result<UnboundFunction> {
+        let Scratch {
+            workspace, fast, ..
+        } = scratch;
         let address_map = self.tunables.address_map;
         let context = &mut workspace.context;
         if self.is_fast() {
             context.verify_if(isa).map_err(codegen_error)?;
-            if let Ok(function) = fast::compile(isa, &context.func, buffers, address_map) {
+            if let Ok(function) = fast::compile(isa, &context.func, fast, address_map) {
                 return Ok(function);
             }
         }
         generate(isa, address_map, context)
     }
+}
+
+/// Hashes the body of a function, which is empty if it is not one of a core module.
+fn body_digest(cache: &FunctionCache, program: &Program<'_>, key: FuncKey) -> blake3::Hash {
+    cache.body_digest(program.body(key).map_or(&[], |body| body.bytes))
 }
 
 /// Generates machine code with Cranelift.

@@ -7,6 +7,7 @@
 //!                       entries, adapters, built-ins
 //!      or builtin       a trampoline of a builtin of the runtime -> CLIF
 //!   -> Cranelift        CLIF -> code, relocations, traps, locations
+//!      or fast          the same, in less time
 //!   -> output           copied out as plain data
 //! ```
 //!
@@ -25,14 +26,14 @@
 //! translate   abi canon emit isa metering                   core functions
 //! unbound     abi compiled                                  code before its names are bound
 //! output      isa unbound                                   from Cranelift's result to `unbound`
-//! fast        isa output unbound                            machine code, fast and without care
+//! fast        compiled isa output unbound                   the fast tier: from CLIF to `unbound`
 //! reuse       isa unbound                                   code that was generated before
 //! compiler    builtin canon compiled emit fast isa output reuse translate unbound    to code
 //! ```
 //!
 //! Architecture invariants: this is the only crate that names Cranelift, and its interface shows
-//! nothing of it. Only `isa` and `fast` know processors. The crate works on one function at a time; the
-//! driver places functions and resolves relocations.
+//! nothing of it. Only `isa` and `fast` know processors. The crate works on one function at a time;
+//! the driver places functions and resolves relocations.
 
 #![forbid(unsafe_code)]
 

@@ -5,8 +5,9 @@
 //! out: they are bound when an entry is used ([`UnboundFunction`]). So a function keeps its code
 //! when others are added, removed or moved, and when the component's data change.
 //!
-//! Where nothing but the data have changed, not even the intermediate code is needed: under a hash
-//! of all that machine code depends on there is a list of the component's functions ([`Kept`]).
+//! Where only data and the bodies of some functions have changed, not even the intermediate code of
+//! the others is needed: under a hash of all that they have in common there is a list of the
+//! component's functions, each with a hash of its body ([`Kept`]).
 //!
 //! Both the key and the tag of an entry are BLAKE3 in keyed mode. Whoever does not know the secret
 //! can neither make an entry that is used, nor let one pass for another.
@@ -63,10 +64,12 @@ pub(crate) struct Digest(blake3::Hash);
 pub struct ProgramDigest(Digest);
 
 /// A function of a program whose machine code is in a [`FunctionCache`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Kept {
     /// The function.
     pub key: FuncKey,
+    /// The hash of its body.
+    body: [u8; HASH_SIZE],
     /// The key of its machine code.
     digest: [u8; HASH_SIZE],
     /// The names that it declares, each as the two parts of a key.
@@ -74,13 +77,23 @@ pub struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn new(key: FuncKey, digest: &Digest, names: &[UserExternalName]) -> Kept {
+    pub(crate) fn new(
+        key: FuncKey,
+        body: blake3::Hash,
+        digest: &Digest,
+        names: &[UserExternalName],
+    ) -> Kept {
         let names = names.iter().map(|name| (name.namespace, name.index));
         Kept {
             key,
+            body: *body.as_bytes(),
             digest: *digest.0.as_bytes(),
             names: names.collect(),
         }
+    }
+
+    pub(crate) fn has_body(&self, body: blake3::Hash) -> bool {
+        body == blake3::Hash::from_bytes(self.body)
     }
 
     pub(crate) fn digest(&self) -> Digest {
@@ -123,8 +136,13 @@ impl FunctionCache {
         Digest(hasher.into_hash())
     }
 
-    /// Hashes everything that the machine code of a program depends on. `None` if `inputs` have a
-    /// form that cannot be hashed.
+    /// Hashes the body of a function.
+    pub(crate) fn body_digest(&self, body: &[u8]) -> blake3::Hash {
+        blake3::keyed_hash(&self.secret.0, body)
+    }
+
+    /// Hashes everything that the machine code of each function of a program may depend on, except
+    /// for its body. `None` if `inputs` have a form that cannot be hashed.
     pub(crate) fn program_digest(
         &self,
         isas: [&dyn TargetIsa; 2],
@@ -163,7 +181,7 @@ impl FunctionCache {
             .is_some_and(|bytes| self.write(digest, bytes))
     }
 
-    /// Returns the functions of a program that was compiled before.
+    /// Returns the functions of the program that was compiled last under `digest`.
     pub(crate) fn list(&self, digest: &ProgramDigest) -> Option<Vec<Kept>> {
         self.read(&digest.0, |bytes| postcard::from_bytes(bytes).ok())
     }

@@ -3,11 +3,11 @@
 use crate::limits::Spent;
 use crate::{LaidOut, Progress};
 use anyhow::{Context, Error, Result};
-use mintage_codegen::{CompiledFunction, Compiler, Kept, RelocationTarget, Scratch};
+use mintage_codegen::{CompiledFunction, Compiler, RelocationTarget, Scratch};
 use mintage_environ::FuncKey;
 use mintage_program::Program;
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -26,8 +26,8 @@ pub(crate) struct Generated<'a> {
 /// ones are called. The result is in the order of keys: it does not depend on how the threads
 /// shared the work.
 ///
-/// If the compiler keeps functions, and has compiled a program that differs in its data alone, they
-/// are those of that program.
+/// If the compiler keeps functions, and has compiled a program that differs in its data and bodies
+/// alone, functions with the same body are those of that program.
 pub(crate) fn generate<'a>(
     laid_out: LaidOut<'a>,
     compiler: &Compiler,
@@ -36,24 +36,48 @@ pub(crate) fn generate<'a>(
 ) -> Result<Generated<'a>> {
     let LaidOut { program, layout } = &laid_out;
     let digest = compiler.program_digest(program, layout);
-    let kept = digest.as_ref().and_then(|digest| compiler.kept(digest));
-    let mut functions = match kept.and_then(|kept| restore(program, compiler, &kept, progress)) {
-        Some(functions) => {
-            for function in &functions {
-                spent.count(function)?;
+    let known = digest.as_ref().and_then(|digest| compiler.kept(digest));
+    let known = known.unwrap_or_default().into_iter();
+    let known: HashMap<_, _> = known.map(|kept| (kept.key, kept)).collect();
+
+    let mut functions = Vec::new();
+    let (mut all_kept, mut are_new) = (Vec::new(), false);
+    let make = |&key: &FuncKey, scratch: &mut Scratch| {
+        spent.check_time()?;
+        let made = match known.get(&key) {
+            Some(kept) if let Some(function) = compiler.restore(program, kept) => {
+                (function, Some(kept.clone()), false)
             }
-            functions
-        }
-        None => {
-            let (functions, kept) = compile(&laid_out, compiler, spent, progress)?;
-            if let Some(digest) = digest
-                && kept.len() == functions.len()
-            {
-                compiler.keep(&digest, &kept);
+            _ => {
+                let admit = |values| spent.admit(values);
+                let (function, kept) = compiler.compile(program, layout, key, scratch, admit)?;
+                (function, kept, true)
             }
-            functions
-        }
+        };
+        spent.count(&made.0)?;
+        Ok(made)
     };
+    let mut make_all = |work: &[FuncKey]| -> Result<Vec<FuncKey>> {
+        let before = functions.len();
+        let report = |done| progress.functions(before + done, before + work.len());
+        for (function, kept, is_new) in for_each(work, &make, report)? {
+            functions.push(function);
+            all_kept.extend(kept);
+            are_new |= is_new;
+        }
+        Ok(called_builtins(&functions))
+    };
+    let work = work_list(program);
+    spent.allow_for(work.iter().map(|&key| body_size(program, key)).sum());
+    let builtins = make_all(&work)?;
+    make_all(&builtins)?;
+
+    if let Some(digest) = digest
+        && are_new
+        && all_kept.len() == functions.len()
+    {
+        compiler.keep(&digest, &all_kept);
+    }
     functions.sort_unstable_by_key(|function| function.key);
     Ok(Generated {
         laid_out,
@@ -61,71 +85,24 @@ pub(crate) fn generate<'a>(
     })
 }
 
-/// Takes all functions of a program from where they are kept. Returns `None` if one is forgotten.
-fn restore(
-    program: &Program<'_>,
-    compiler: &Compiler,
-    kept: &[Kept],
-    progress: &dyn Progress,
-) -> Option<Vec<CompiledFunction>> {
-    let restore = |kept: &Kept, _: &mut Scratch| {
-        let function = compiler.restore(program, kept);
-        function.context("it is forgotten")
-    };
-    let report = |done| progress.functions(done, kept.len());
-    for_each(kept, |kept| kept.key, restore, report).ok()
-}
-
-/// Compiles all functions of a program, in any order. Returns those that are kept, too.
-fn compile(
-    LaidOut { program, layout }: &LaidOut<'_>,
-    compiler: &Compiler,
-    spent: &Spent<'_>,
-    progress: &dyn Progress,
-) -> Result<(Vec<CompiledFunction>, Vec<Kept>)> {
-    let (mut functions, mut all_kept) = (Vec::new(), Vec::new());
-    let compile = |&key: &FuncKey, scratch: &mut Scratch| {
-        spent.check_time()?;
-        let admit = |values| spent.admit(values);
-        let compiled = compiler.compile(program, layout, key, scratch, admit)?;
-        spent.count(&compiled.0)?;
-        Ok(compiled)
-    };
-    let mut compile_all = |work: &[FuncKey]| -> Result<Vec<FuncKey>> {
-        let before = functions.len();
-        let report = |done| progress.functions(before + done, before + work.len());
-        for (function, kept) in for_each(work, |&key| key, compile, report)? {
-            functions.push(function);
-            all_kept.extend(kept);
-        }
-        Ok(called_builtins(&functions))
-    };
-    let work = work_list(program);
-    spent.allow_for(work.iter().map(|&key| body_size(program, key)).sum());
-    let builtins = compile_all(&work)?;
-    compile_all(&builtins)?;
-    Ok((functions, all_kept))
-}
-
-/// Makes a function of each item, with all threads. Returns them in any order.
+/// Makes a function of each key, with all threads. Returns them in any order.
 ///
 /// # Errors
 ///
 /// The error of the first function in the order of keys, of those that were tried.
-fn for_each<T: Sync, R: Send>(
-    items: &[T],
-    key: impl Fn(&T) -> FuncKey + Sync,
-    make: impl Fn(&T, &mut Scratch) -> Result<R> + Sync,
+fn for_each<R: Send>(
+    keys: &[FuncKey],
+    make: impl Fn(&FuncKey, &mut Scratch) -> Result<R> + Sync,
     report: impl Fn(usize) + Sync,
 ) -> Result<Vec<R>> {
     let queue = Queue::default();
     let worker = || {
         let mut scratch = Scratch::default();
         let mut made = Vec::new();
-        while let Some(item) = queue.take(items) {
-            match make(item, &mut scratch) {
+        while let Some(key) = queue.take(keys) {
+            match make(key, &mut scratch) {
                 Ok(function) => made.push(function),
-                Err(error) => queue.fail(key(item), error),
+                Err(error) => queue.fail(*key, error),
             }
             report(queue.count_done());
         }

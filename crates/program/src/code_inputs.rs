@@ -1,13 +1,15 @@
-//! [`CodeInputs`]: the part of a program that its machine code depends on.
+//! [`CodeInputs`]: the part of a program that the machine code of all functions depends on.
 
-use crate::{Body, Module, Program};
+use crate::{Global, Module, Program};
 use serde::ser::{Serialize, Serializer};
 
-/// All of a program that its machine code depends on, to be serialized: everything but the contents
-/// of memories, and where in the component a function is.
+/// All of a program that the machine code of each of its functions may depend on, to be
+/// serialized: everything but the contents of memories and of mutable globals, the bodies of
+/// functions, and where in the component these are. A function depends on these inputs and its own
+/// body, but on no other body.
 ///
-/// Programs whose inputs are the same bytes have the same machine code, for one layout and the same
-/// settings. Every field of a program is named here, so that none is forgotten.
+/// Functions whose inputs and bodies are the same bytes have the same machine code, for one layout
+/// and the same settings. Every field of a program is named here, so that none is forgotten.
 pub struct CodeInputs<'p, 'a>(pub &'p Program<'a>);
 
 impl Serialize for CodeInputs<'_, '_> {
@@ -35,6 +37,9 @@ impl Serialize for CodeInputs<'_, '_> {
             entries,
         } = self.0;
         let modules: Vec<_> = modules.values().map(ModuleInputs).collect();
+        // Machine code has the values of immutable ones. Those of others are in memory.
+        let value = |global: &Global| (!global.mutable).then_some(global.init);
+        let globals: Vec<_> = globals.values().map(value).collect();
         let data = (instances, shape, tables, globals, tags, objects);
         let constants = (elems, image_elems, statics);
         let functions = (adapters, canons, end_canons, reachable, entries);
@@ -50,22 +55,12 @@ impl Serialize for ModuleInputs<'_, '_> {
             types,
             funcs,
             imported_funcs,
-            bodies,
+            // Each matters to its own function.
+            bodies: _,
             // For messages and symbols.
             names: _,
             name: _,
         } = self.0;
-        let bodies: Vec<_> = bodies.iter().map(BodyInputs).collect();
-        (types, funcs, imported_funcs, bodies).serialize(serializer)
-    }
-}
-
-struct BodyInputs<'b, 'a>(&'b Body<'a>);
-
-impl Serialize for BodyInputs<'_, '_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Locations in machine code are relative to the function's.
-        let Body { bytes, offset: _ } = self.0;
-        serializer.serialize_bytes(bytes)
+        (types, funcs, imported_funcs).serialize(serializer)
     }
 }

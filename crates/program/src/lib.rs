@@ -8,7 +8,7 @@
 //!
 //! Before that, [`supply`] and [`compose`] put core modules and other components in the place of
 //! imports, and [`wrap`] makes a component of a core module, all from bytes to bytes.
-//! [`CodeInputs`] is the part of a program that its machine code depends on.
+//! [`CodeInputs`] is the part of a program that the machine code of all functions depends on.
 //!
 //! Architecture invariant: this crate does not know how code is generated.
 

@@ -7,9 +7,9 @@
 //! | `aarch64.rs` | answers for 64-bit ARM |
 //!
 //! Architecture invariant: this is the only folder of the crate, apart from `fast` and expectations
-//! in `filetests/`, that names a processor architecture, asks for one, or depends on its instructions,
-//! registers or calling conventions. `cargo xtask tidy` and a test below check it. To add an
-//! architecture, add a variant to [`Arch`] and follow the compiler's errors.
+//! in `filetests/`, that names a processor architecture, asks for one, or depends on its
+//! instructions, registers or calling conventions. `cargo xtask tidy` and a test below check it. To
+//! add an architecture, add a variant to [`Arch`] and follow the compiler's errors.
 
 mod aarch64;
 mod x64;

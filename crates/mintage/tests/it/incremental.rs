@@ -121,6 +121,48 @@ fn a_function_more_compiles_that_function() {
     }
 }
 
+/// The others are not even looked for under their intermediate code.
+#[test]
+fn another_body_compiles_that_function() {
+    let text = |number: u32, data: &str| {
+        format!(
+            r#"(component
+                (core module $m
+                    (memory 1)
+                    (data (i32.const 0) "{data}")
+                    (global $end (mut i32) (i32.const {}))
+                    (func $number (result i32) (i32.const {number}))
+                    (func (export "f") (result i32) (i32.add (call $number) (i32.const 1)))
+                    (func (export "g") (result i32) (i32.load8_u (global.get $end))))
+                (core instance $i (instantiate $m))
+                (func (export "f") (result u32) (canon lift (core func $i "f")))
+                (func (export "g") (result u32) (canon lift (core func $i "g"))))"#,
+            data.len()
+        )
+    };
+    for config in configs() {
+        let store = Arc::new(FunctionStore::new(1 << 20));
+        let engine = with_store(&config, &store);
+        let plain = Engine::new(&config).unwrap();
+        for (number, data, compiled) in [
+            (1, "data", None),
+            (2, "data", Some(1)),
+            (3, "other data", Some(1)),
+            (3, "data", Some(0)),
+            // The list has the function as it was last. Its code is still there.
+            (1, "data", Some(0)),
+        ] {
+            let text = text(number, data);
+            let before = store.misses();
+            let artifact = engine.precompile_component(text.as_bytes()).unwrap();
+            assert!(artifact == plain.precompile_component(text.as_bytes()).unwrap());
+            if let Some(compiled) = compiled {
+                assert_eq!(store.misses() - before, compiled, "{number}, {data}");
+            }
+        }
+    }
+}
+
 /// Functions are found without a look at their bodies then, but their places are other ones.
 #[test]
 fn functions_behind_other_data_have_places_of_their_own() {
