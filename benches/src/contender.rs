@@ -6,20 +6,22 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// The mechanism that limits the running time of guests.
+/// How code is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// No limit.
+    /// For speed.
     Free,
     /// Another thread can interrupt guests, but never does here.
     Interruptible,
     /// Guests consume fuel, and have more than they need.
     Fuel,
+    /// In little time, by the engine's fast tier.
+    Fast,
 }
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 3] = [Self::Free, Self::Interruptible, Self::Fuel];
+    pub const ALL: [Self; 4] = [Self::Free, Self::Interruptible, Self::Fuel, Self::Fast];
 
     /// Returns the name in reports.
     pub fn name(self) -> &'static str {
@@ -27,6 +29,7 @@ impl Mode {
             Self::Free => "free",
             Self::Interruptible => "interruptible",
             Self::Fuel => "with fuel",
+            Self::Fast => "fast tier",
         }
     }
 }

@@ -166,12 +166,20 @@ pub(crate) fn size<C: Host>(
 
 fn code<C: Contender>() -> Vec<Metric<C>> {
     let group = Group::Code;
+    let compile = |mode| Metric {
+        cadence: Cadence::Few,
+        mode,
+        ..row(group, "compile", compile)
+    };
+    let artifact_size = |mode| Metric {
+        mode,
+        ..size(group, "artifact size", artifact_size)
+    };
     vec![
-        Metric {
-            cadence: Cadence::Few,
-            ..row(group, "compile", compile)
-        },
-        size(group, "artifact size", artifact_size),
+        compile(Mode::Free),
+        compile(Mode::Fast),
+        artifact_size(Mode::Free),
+        artifact_size(Mode::Fast),
         row(group, "load", load),
         row(group, "load + link + instantiate + greet", cold_start),
     ]
@@ -224,6 +232,10 @@ fn calls<C: Contender>() -> Vec<Metric<C>> {
     let mut metrics = vec![
         row(group, "greet", greet),
         row(group, "fib(5000)", fib),
+        Metric {
+            mode: Mode::Fast,
+            ..row(group, "fib(5000)", fib)
+        },
         row(group, "add", add),
         row(group, "echo", echo),
     ];

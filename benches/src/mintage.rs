@@ -3,7 +3,7 @@
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, wait};
 use ::mintage::{
     Cache, CacheConfig, Component, ComponentNamedList, Config, Engine, FunctionStore, Instance,
-    InstancePre, Lift, Linker, Lower, Store, TypedFunc,
+    InstancePre, Lift, Linker, Lower, OptLevel, Store, TypedFunc,
 };
 use anyhow::Result;
 use futures_util::future::try_join_all;
@@ -46,6 +46,9 @@ impl Host for Mintage {
             }
             Mode::Fuel => {
                 config.consume_fuel(true);
+            }
+            Mode::Fast => {
+                config.opt_level(OptLevel::None);
             }
         }
         Ok(Self {
@@ -135,7 +138,7 @@ impl Host for Mintage {
     fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
         let mut store = Store::new(&self.engine, ());
         match self.mode {
-            Mode::Free | Mode::Interruptible => {}
+            Mode::Free | Mode::Interruptible | Mode::Fast => {}
             Mode::Fuel => store.set_fuel(FUEL)?,
         }
         let instance = linked.instantiate(&mut store)?;

@@ -7,6 +7,7 @@ use ::wasmtime::component::{
 };
 use ::wasmtime::{
     Cache, CacheConfig, CacheStore, Config, Enabled, Engine, PoolingAllocationConfig, Store,
+    Strategy,
 };
 use anyhow::Result;
 use futures_util::future::try_join_all;
@@ -64,6 +65,9 @@ fn tuned(mode: Mode) -> Config {
         Mode::Fuel => {
             config.consume_fuel(true);
         }
+        Mode::Fast => {
+            config.strategy(Strategy::Winch);
+        }
     }
     config
         .allocation_strategy(pool())
@@ -108,7 +112,10 @@ impl Host for Wasmtime {
 
     fn new(mode: Mode) -> Result<Self> {
         Ok(Self {
-            plain: Engine::new(&Config::new())?,
+            plain: match mode {
+                Mode::Fast => Engine::new(Config::new().strategy(Strategy::Winch))?,
+                _ => Engine::new(&Config::new())?,
+            },
             tuned: Engine::new(&tuned(mode))?,
             mode,
         })
@@ -228,7 +235,7 @@ impl Host for Wasmtime {
     fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
         let mut store = Store::new(&self.tuned, ());
         match self.mode {
-            Mode::Free => {}
+            Mode::Free | Mode::Fast => {}
             // The epoch never increases.
             Mode::Interruptible => store.set_epoch_deadline(1),
             Mode::Fuel => store.set_fuel(FUEL)?,
