@@ -41,21 +41,64 @@ pub(super) struct Allocation {
     pub integers: u32,
 }
 
-/// Allocates places. `preferred` returns the register that a parameter of the function arrives in.
-pub(super) fn allocate(
-    plan: &Plan,
-    registers: &Registers,
-    preferred: impl Fn(u32) -> Option<u8>,
-    arrives_in_memory: impl Fn(u32) -> bool,
-) -> Allocation {
+/// Where the parameters of a function arrive, by their numbers.
+pub(super) trait Arrivals {
+    /// Returns the register that a parameter arrives in.
+    fn register(&self, parameter: u32) -> Option<u8>;
+
+    /// Returns whether a parameter arrives in memory, and can stay there.
+    fn is_in_memory(&self, parameter: u32) -> bool;
+}
+
+/// Allocates places for the values of `plan`.
+pub(super) fn allocate(plan: &Plan, registers: &Registers, arrivals: &impl Arrivals) -> Allocation {
+    let assigned = assign(plan, registers, arrivals);
+    let mut allocation = Allocation {
+        places: Vec::with_capacity(assigned.len()),
+        slots: 0,
+        integers: 0,
+    };
+    // Words that are free, and those that are not, by the ends of what is in them.
+    let mut free: Vec<u32> = Vec::new();
+    let mut taken: BinaryHeap<Reverse<(u32, u32)>> = BinaryHeap::new();
+    for (interval, assigned) in plan.intervals.iter().zip(assigned) {
+        let place = match (interval.class, assigned, interval.parameter) {
+            (Class::Integer, Some(register), _) => {
+                allocation.integers |= 1 << register;
+                Place::Integer(register)
+            }
+            (Class::Float, Some(register), _) => Place::Float(register),
+            (_, None, Some(number)) if arrivals.is_in_memory(number) => Place::Incoming(number),
+            (_, None, _) => {
+                while let Some(&Reverse((end, slot))) = taken.peek()
+                    && end < interval.start
+                {
+                    taken.pop();
+                    free.push(slot);
+                }
+                let slot = free.pop().unwrap_or_else(|| {
+                    allocation.slots += 1;
+                    allocation.slots - 1
+                });
+                taken.push(Reverse((interval.end, slot)));
+                Place::Slot(slot)
+            }
+        };
+        allocation.places.push(place);
+    }
+    allocation
+}
+
+/// Returns the register of each interval that has one.
+fn assign(plan: &Plan, registers: &Registers, arrivals: &impl Arrivals) -> Vec<Option<u8>> {
+    let set_of = |numbers: &[u8]| numbers.iter().fold(0u32, |set, &at| set | 1 << at);
+    let preserved = set_of(registers.preserved);
+    let clobbered = set_of(registers.clobbered);
+    let all_floats = set_of(registers.floats);
     let intervals = &plan.intervals;
-    let mut integers = Scan::default();
-    let mut floats = Scan::default();
+    let (mut integers, mut floats) = (Scan::default(), Scan::default());
     let mut assigned: Vec<Option<u8>> = vec![None; intervals.len()];
-    let all = |numbers: &[u8]| numbers.iter().fold(0u32, |set, &at| set | 1 << at);
-    let preserved = all(registers.preserved);
-    let clobbered = all(registers.clobbered);
-    let float_set = all(registers.floats);
+    // The registers for integers that were used so far.
     let mut used = 0;
     for (number, interval) in intervals.iter().enumerate() {
         let across = crosses_call(&plan.calls, interval);
@@ -63,12 +106,12 @@ pub(super) fn allocate(
             (Class::Integer, true) => (&mut integers, preserved),
             (Class::Integer, false) => (&mut integers, preserved | clobbered),
             (Class::Float, true) => (&mut floats, 0),
-            (Class::Float, false) => (&mut floats, float_set),
+            (Class::Float, false) => (&mut floats, all_floats),
         };
         scan.expire(interval.start, intervals);
         let hinted = match interval.hint {
             Some(hint) => assigned[hint as usize],
-            None => interval.parameter.and_then(&preferred),
+            None => interval.parameter.and_then(|at| arrivals.register(at)),
         };
         let free = set & !scan.occupied;
         let choice = match hinted {
@@ -95,41 +138,7 @@ pub(super) fn allocate(
             }
         }
     }
-    let mut allocation = Allocation {
-        places: Vec::with_capacity(intervals.len()),
-        slots: 0,
-        integers: 0,
-    };
-    let mut free: Vec<u32> = Vec::new();
-    let mut taken: BinaryHeap<Reverse<(u32, u32)>> = BinaryHeap::new();
-    for (interval, assigned) in intervals.iter().zip(&assigned) {
-        let place = match (interval.class, *assigned) {
-            (Class::Integer, Some(register)) => {
-                allocation.integers |= 1 << register;
-                Place::Integer(register)
-            }
-            (Class::Float, Some(register)) => Place::Float(register),
-            (_, None) => match interval.parameter {
-                Some(number) if arrives_in_memory(number) => Place::Incoming(number),
-                _ => {
-                    while let Some(&Reverse((end, slot))) = taken.peek()
-                        && end < interval.start
-                    {
-                        taken.pop();
-                        free.push(slot);
-                    }
-                    let slot = free.pop().unwrap_or_else(|| {
-                        allocation.slots += 1;
-                        allocation.slots - 1
-                    });
-                    taken.push(Reverse((interval.end, slot)));
-                    Place::Slot(slot)
-                }
-            },
-        };
-        allocation.places.push(place);
-    }
-    allocation
+    assigned
 }
 
 /// What a register would save, per position that it is occupied.

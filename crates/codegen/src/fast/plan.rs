@@ -26,8 +26,8 @@ pub(crate) enum Unsupported {
     Frame,
     /// A processor without a fast tier, or without an instruction.
     Processor,
-    /// A form of machine code that the tables cannot describe.
-    Internal,
+    /// Something that translation does not make.
+    Unexpected,
 }
 
 /// How a value is represented.

@@ -8,7 +8,7 @@ use super::integer::Condition;
 use super::moves::{self, Location, Move, Moves, Source};
 use super::{Done, Emitter, is_tail_call, precision, preserves_registers};
 use crate::compiled::RelocationKind;
-use crate::fast::plan::Unsupported;
+use crate::fast::plan::{Role, Unsupported};
 use crate::output;
 use crate::unbound::UnboundRelocation;
 use cranelift_codegen::ir::{
@@ -52,7 +52,7 @@ impl Emitter<'_> {
                 self.assembler.halt();
             }
             (Opcode::Trapz | Opcode::Trapnz, InstructionData::CondTrap { arg, code, .. }) => {
-                let trap = output::trap(code).map_err(|_| Unsupported::Internal)?;
+                let trap = output::trap(code).map_err(|_| Unsupported::Unexpected)?;
                 let condition = self.condition(arg)?;
                 let stub = self.stub(trap);
                 match opcode {
@@ -63,7 +63,7 @@ impl Emitter<'_> {
             (Opcode::Call | Opcode::ReturnCall, InstructionData::Call { func_ref, .. }) => {
                 let callee = &func.dfg.ext_funcs[func_ref];
                 let ExternalName::User(name) = callee.name else {
-                    return Err(Unsupported::Internal);
+                    return Err(Unsupported::Unexpected);
                 };
                 let callee_name = Callee::Name(name.as_u32());
                 let arguments = func.dfg.inst_args(inst);
@@ -74,7 +74,7 @@ impl Emitter<'_> {
                 InstructionData::CallIndirect { sig_ref, .. },
             ) => {
                 let [address, arguments @ ..] = func.dfg.inst_args(inst) else {
-                    return Err(Unsupported::Internal);
+                    return Err(Unsupported::Unexpected);
                 };
                 self.get_in(*address, RAX)?;
                 self.call(inst, opcode, sig_ref, Callee::Address(RAX), arguments)?;
@@ -109,8 +109,8 @@ impl Emitter<'_> {
         let arguments = call.args(&dfg.value_lists);
         let mut moves = Moves::new();
         for (argument, &parameter) in arguments.zip(dfg.block_params(target)) {
-            let argument = argument.as_value().ok_or(Unsupported::Internal)?;
-            let to = self.location_of(parameter).ok_or(Unsupported::Internal)?;
+            let argument = argument.as_value().ok_or(Unsupported::Unexpected)?;
+            let to = self.location_of(parameter).ok_or(Unsupported::Unexpected)?;
             let from = self.source(argument)?;
             if from != Source::Location(to) {
                 moves.push(Move {
@@ -177,7 +177,7 @@ impl Emitter<'_> {
     }
 
     fn branch_table(&mut self, index: Value, calls: &[BlockCall], default: BlockCall) -> Done {
-        let count = i32::try_from(calls.len()).map_err(|_| Unsupported::Internal)?;
+        let count = i32::try_from(calls.len()).map_err(|_| Unsupported::Unexpected)?;
         let mut edges: Vec<(Label, BlockCall)> = Vec::new();
         let mut target = |emitter: &mut Self, call: BlockCall| -> Result<Label, Unsupported> {
             if emitter.edge_moves(call)?.is_empty() {
@@ -236,6 +236,10 @@ impl Emitter<'_> {
         let results = convention::results(convention)?;
         if is_tail_call(opcode) && (stack > 0 || self.incoming > 0) {
             return Err(Unsupported::Opcode(opcode));
+        }
+        let is_context = |&value: &Value| self.plan.role(value) == Role::Context;
+        if preserves_registers(func, signature) && !arguments.iter().all(is_context) {
+            return Err(Unsupported::Convention);
         }
         let mut moves = Moves::new();
         for (&value, passed) in arguments.iter().zip(parameters) {
@@ -313,12 +317,12 @@ impl Emitter<'_> {
         };
         let distances = entries
             .iter()
-            .map(|entry| distance(entry.slot, entry.offset).ok_or(Unsupported::Internal))
+            .map(|entry| distance(entry.slot, entry.offset).ok_or(Unsupported::Unexpected))
             .collect::<Result<Vec<u32>, _>>()?;
         if distances.is_empty() {
             return Ok(());
         }
-        let slots = FrameSlots::new(distances.into_iter()).ok_or(Unsupported::Internal)?;
+        let slots = FrameSlots::new(distances.into_iter()).ok_or(Unsupported::Unexpected)?;
         self.stack_maps.push(StackMap {
             return_offset: self.assembler.offset(),
             slots: Arc::new(slots),
@@ -357,7 +361,7 @@ impl Emitter<'_> {
             tls: false,
         } = symbol
         else {
-            return Err(Unsupported::Internal);
+            return Err(Unsupported::Unexpected);
         };
         let register = self.target(result, RAX);
         if *colocated {

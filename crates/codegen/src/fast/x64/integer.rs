@@ -410,7 +410,7 @@ impl Emitter<'_> {
                 Ok(Condition::Flag(flag(cond)))
             }
             InstructionData::FloatCompare { cond, .. } => {
-                let precision = precision(self.type_of(a)).ok_or(Unsupported::Internal)?;
+                let precision = precision(self.type_of(a)).ok_or(Unsupported::Unexpected)?;
                 let (a, b, condition) = match cond {
                     FloatCC::Equal => (a, b, Condition::Equal),
                     FloatCC::NotEqual => (a, b, Condition::NotEqual),
@@ -428,7 +428,7 @@ impl Emitter<'_> {
                 self.assembler.compare_floats(precision, a, b);
                 Ok(condition)
             }
-            _ => Err(Unsupported::Internal),
+            _ => Err(Unsupported::Unexpected),
         }
     }
 
@@ -508,9 +508,9 @@ impl Emitter<'_> {
 
     fn add_or_trap(&mut self, inst: Inst) -> Done {
         let InstructionData::IntAddTrap { args, code, .. } = self.func.dfg.insts[inst] else {
-            return Err(Unsupported::Internal);
+            return Err(Unsupported::Unexpected);
         };
-        let trap = output::trap(code).map_err(|_| Unsupported::Internal)?;
+        let trap = output::trap(code).map_err(|_| Unsupported::Unexpected)?;
         let result = self.result(inst);
         let width = match self.type_of(result) {
             types::I32 => Width::Double,
@@ -584,7 +584,7 @@ impl Emitter<'_> {
                 place.index = Some(self.get(outer, RDX)?);
                 Ok(place)
             }
-            _ => Err(Unsupported::Internal),
+            _ => Err(Unsupported::Unexpected),
         }
     }
 

@@ -21,7 +21,7 @@ mod float;
 mod integer;
 mod moves;
 
-use super::allocate::{Place, Registers, allocate};
+use super::allocate::{Arrivals, Place, Registers, allocate};
 use super::plan::{Plan, Role, Unsupported};
 use crate::isa::COLD_CALL_CONV;
 use crate::output;
@@ -32,7 +32,7 @@ use assembler::{
 use convention::Passed;
 use cranelift_codegen::entity::{EntityRef, SecondaryMap};
 use cranelift_codegen::ir::{
-    Block, Function, GlobalValueData, Inst, Opcode, StackSlot, TrapCode, Type, Value, types,
+    Block, Function, GlobalValueData, Inst, Opcode, SigRef, StackSlot, TrapCode, Type, Value, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use mintage_environ::{StackMap, Trap};
@@ -74,13 +74,7 @@ pub(super) fn compile(
         !signature.is_some_and(|signature| preserves_registers(func, signature))
     };
     plan.make(func, clobbers)?;
-    let passed_in = |number: u32| match parameters.get(number as usize) {
-        Some(Passed::Integer(register)) => Some(register.0),
-        Some(Passed::Float(register)) => Some(register.0),
-        Some(Passed::Stack(_)) | None => None,
-    };
-    let in_memory = |number: u32| matches!(parameters.get(number as usize), Some(Passed::Stack(_)));
-    let allocation = allocate(plan, &REGISTERS, passed_in, in_memory);
+    let allocation = allocate(plan, &REGISTERS, &parameters);
     let is_leaf = plan.calls.is_empty();
     let mut saved: SmallVec<[Gpr; 8]> = SmallVec::new();
     if !is_leaf {
@@ -124,10 +118,24 @@ pub(super) fn compile(
     emitter.finish(alignment)
 }
 
-/// Returns whether a call preserves all registers.
-fn preserves_registers(func: &Function, signature: cranelift_codegen::ir::SigRef) -> bool {
+impl Arrivals for convention::Passing {
+    fn register(&self, parameter: u32) -> Option<u8> {
+        match *self.get(parameter as usize)? {
+            Passed::Integer(register) => Some(register.0),
+            Passed::Float(register) => Some(register.0),
+            Passed::Stack(_) => None,
+        }
+    }
+
+    fn is_in_memory(&self, parameter: u32) -> bool {
+        matches!(self.get(parameter as usize), Some(Passed::Stack(_)))
+    }
+}
+
+/// Returns whether a call preserves all registers. Its only argument is the caller's context
+/// pointer, whose register holds nothing else.
+fn preserves_registers(func: &Function, signature: SigRef) -> bool {
     let signature = &func.dfg.signatures[signature];
-    // The context pointer is passed in a register that holds nothing else.
     signature.call_conv == COLD_CALL_CONV && signature.params.len() == 1
 }
 
@@ -282,10 +290,10 @@ impl Emitter<'_> {
             if let Some(limit) = self.func.stack_limit {
                 let GlobalValueData::Load { base, offset, .. } = self.func.global_values[limit]
                 else {
-                    return Err(Unsupported::Internal);
+                    return Err(Unsupported::Unexpected);
                 };
                 if !matches!(self.func.global_values[base], GlobalValueData::VMContext) {
-                    return Err(Unsupported::Internal);
+                    return Err(Unsupported::Unexpected);
                 }
                 let limit = Memory::at(RDI, offset.into());
                 self.assembler.load(Width::Quad, RAX, limit);
@@ -312,7 +320,7 @@ impl Emitter<'_> {
             self.assembler.store(Width::Quad, place, register);
         }
         let Some(entry) = self.func.layout.entry_block() else {
-            return Err(Unsupported::Internal);
+            return Err(Unsupported::Unexpected);
         };
         let mut moves = Moves::new();
         let parameters = self.func.dfg.block_params(entry);
@@ -372,8 +380,8 @@ impl Emitter<'_> {
                 *location = location.wrapping_sub(start);
             }
         }
-        let code = self.assembler.finish().ok_or(Unsupported::Internal)?;
-        let code_size = i32::try_from(code.len()).map_err(|_| Unsupported::Internal)? as u32;
+        let code = self.assembler.finish().ok_or(Unsupported::Unexpected)?;
+        let code_size = i32::try_from(code.len()).map_err(|_| Unsupported::Unexpected)? as u32;
         self.traps.sort_unstable_by_key(|&(offset, _)| offset);
         Ok(UnboundFunction {
             code,
@@ -456,7 +464,7 @@ impl Emitter<'_> {
         match self.plan.role(value) {
             Role::Constant(bits) => Ok(Source::Constant(bits)),
             _ => Ok(Source::Location(
-                self.location_of(value).ok_or(Unsupported::Internal)?,
+                self.location_of(value).ok_or(Unsupported::Unexpected)?,
             )),
         }
     }
@@ -552,7 +560,7 @@ impl Emitter<'_> {
     /// Notes that the next instruction may trap.
     fn may_trap(&mut self, trap: Option<TrapCode>) -> Done {
         if let Some(code) = trap {
-            let trap = output::trap(code).map_err(|_| Unsupported::Internal)?;
+            let trap = output::trap(code).map_err(|_| Unsupported::Unexpected)?;
             self.traps.push((self.assembler.offset(), trap));
         }
         Ok(())
@@ -610,7 +618,7 @@ fn precision(ty: Type) -> Option<Precision> {
     }
 }
 
-/// Returns whether an instruction of the intermediate code is one of a function's call.
+/// Returns whether an instruction is a call that replaces the frame of the caller.
 fn is_tail_call(opcode: Opcode) -> bool {
     matches!(opcode, Opcode::ReturnCall | Opcode::ReturnCallIndirect)
 }
