@@ -36,7 +36,7 @@ fn kernels(left: &str, right: &str, rows: &[Row]) -> Option<String> {
 fn cost(left: &str, right: &str, mode: Mode, rows: &[Row]) -> Option<String> {
     let pairs: Vec<(&Row, &Row)> = rows
         .iter()
-        .filter(|row| row.mode == mode && mode != Mode::Free)
+        .filter(|row| row.group == Group::Kernels && row.mode == mode && mode != Mode::Free)
         .filter_map(|row| {
             let free = |other: &&Row| other.subject == row.subject && other.mode == Mode::Free;
             Some((rows.iter().find(free)?, row))
