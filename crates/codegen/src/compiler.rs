@@ -43,6 +43,17 @@ pub struct Compiler {
     cache: Option<FunctionCache>,
 }
 
+/// A function that was compiled.
+#[derive(Debug)]
+pub struct Made {
+    /// The function.
+    pub function: CompiledFunction,
+    /// Where it is kept, if it is.
+    pub kept: Option<Kept>,
+    /// Whether its code is new, and not that of an equal function.
+    pub is_new: bool,
+}
+
 /// The default limit on the values of one function, counting operands that are copied to calls and
 /// branches. Compiling so many takes about a gibibyte. Ordinary code has less than one value for
 /// each of its bytes, but blocks with a thousand parameters multiply.
@@ -145,8 +156,7 @@ impl Compiler {
         function.bind(kept.key, &kept.names(), start).ok()
     }
 
-    /// Compiles the function `key` of `program`, whose slab has the given layout. If it is kept
-    /// now, returns where.
+    /// Compiles the function `key` of `program`, whose slab has the given layout.
     ///
     /// Translation to intermediate code is quick; generating machine code from it is not. In
     /// between, `admit` is called with the number of values of the function, counting operands that
@@ -164,7 +174,7 @@ impl Compiler {
         key: FuncKey,
         scratch: &mut Scratch,
         admit: impl FnOnce(usize) -> Result<()>,
-    ) -> Result<(CompiledFunction, Option<Kept>)> {
+    ) -> Result<Made> {
         self.build(program, layout, key, scratch)
             .and_then(|()| admit(scratch.workspace.values()))
             .and_then(|()| self.finish(program, key, scratch))
@@ -251,12 +261,7 @@ impl Compiler {
     }
 
     /// Returns the machine code of the CLIF in the workspace.
-    fn finish(
-        &self,
-        program: &Program<'_>,
-        key: FuncKey,
-        scratch: &mut Scratch,
-    ) -> Result<(CompiledFunction, Option<Kept>)> {
+    fn finish(&self, program: &Program<'_>, key: FuncKey, scratch: &mut Scratch) -> Result<Made> {
         let isa = match scratch.workspace.effort {
             Effort::Full => &self.isa,
             Effort::Least => &self.least_effort,
@@ -266,7 +271,11 @@ impl Compiler {
         let start = func.params.base_srcloc().bits();
         let Some(cache) = &self.cache else {
             let function = self.generate(&**isa, scratch)?;
-            return Ok((function.bind(key, &names, start)?, None));
+            return Ok(Made {
+                function: function.bind(key, &names, start)?,
+                kept: None,
+                is_new: true,
+            });
         };
         // Before optimization, which changes the function.
         let settings = [self.tunables.address_map, self.is_fast()].map(u8::from);
@@ -275,12 +284,19 @@ impl Compiler {
         if let Some(function) = cache.get(&digest)
             && let Ok(function) = function.bind(key, &names, start)
         {
-            return Ok((function, Some(kept)));
+            return Ok(Made {
+                function,
+                kept: Some(kept),
+                is_new: false,
+            });
         }
         let function = self.generate(&**isa, scratch)?;
         let is_kept = cache.insert(&digest, &function);
-        let function = function.bind(key, &names, start)?;
-        Ok((function, is_kept.then_some(kept)))
+        Ok(Made {
+            function: function.bind(key, &names, start)?,
+            kept: is_kept.then_some(kept),
+            is_new: true,
+        })
     }
 
     /// Returns whether functions are compiled by the fast tier, which makes no NaN canonical, where

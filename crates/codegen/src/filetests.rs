@@ -16,7 +16,7 @@
 //! [`test_processor`], whatever the tests run on.
 
 use crate::compiled::{CompiledFunction, RelocationKind};
-use crate::compiler::{Compiler, Scratch};
+use crate::compiler::{Compiler, Made, Scratch};
 use crate::isa::{TEST_ARCHITECTURE, test_processor};
 use anyhow::{Context as _, Result, bail, ensure};
 use mintage_environ::layout::SlabLayout;
@@ -80,7 +80,7 @@ fn all_functions_compile_for_aarch64() {
         let bytes = wat::parse_str(input).unwrap();
         let (program, layout, compiler) = prepare(&bytes, &tunables, "aarch64").unwrap();
         for key in all_keys(&program) {
-            let (function, _) = compiler
+            let Made { function, .. } = compiler
                 .compile(&program, &layout, key, &mut scratch, |_| Ok(()))
                 .unwrap();
             check(&function).unwrap();
@@ -228,10 +228,12 @@ fn compile_all(bytes: &[u8], tunables: &Tunables, target: &str) -> Result<()> {
             };
             let (program, layout, compiler) = prepare(bytes, &tunables, target)?;
             for key in all_keys(&program) {
-                let (function, _) =
+                let Made { function, .. } =
                     compiler.compile(&program, &layout, key, &mut scratch, |_| Ok(()))?;
                 check(&function).with_context(|| format!("{key} with {tunables:?}"))?;
-                let (again, _) = compiler.compile(
+                let Made {
+                    function: again, ..
+                } = compiler.compile(
                     &program,
                     &layout,
                     key,

@@ -54,5 +54,5 @@ mod translate;
 mod unbound;
 
 pub use compiled::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};
-pub use compiler::{Compiler, FUNCTION_VALUES, Scratch, check_target};
+pub use compiler::{Compiler, FUNCTION_VALUES, Made, Scratch, check_target};
 pub use reuse::{CacheStore, FunctionCache, Kept, ProgramDigest};

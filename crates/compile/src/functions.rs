@@ -3,7 +3,7 @@
 use crate::limits::Spent;
 use crate::{LaidOut, Progress};
 use anyhow::{Context, Error, Result};
-use mintage_codegen::{CompiledFunction, Compiler, RelocationTarget, Scratch};
+use mintage_codegen::{CompiledFunction, Compiler, Made, RelocationTarget, Scratch};
 use mintage_environ::FuncKey;
 use mintage_program::Program;
 use std::cmp::Reverse;
@@ -41,29 +41,32 @@ pub(crate) fn generate<'a>(
     let known: HashMap<_, _> = known.map(|kept| (kept.key, kept)).collect();
 
     let mut functions = Vec::new();
-    let (mut all_kept, mut are_new) = (Vec::new(), false);
+    // The list is renewed if it lacks code. That it has code of another body of a function does not
+    // matter: to find the code of this one, the function is translated.
+    let (mut all_kept, mut are_new) = (Vec::new(), known.is_empty());
     let make = |&key: &FuncKey, scratch: &mut Scratch| {
         spent.check_time()?;
         let made = match known.get(&key) {
-            Some(kept) if let Some(function) = compiler.restore(program, kept) => {
-                (function, Some(kept.clone()), false)
-            }
+            Some(kept) if let Some(function) = compiler.restore(program, kept) => Made {
+                function,
+                kept: Some(kept.clone()),
+                is_new: false,
+            },
             _ => {
                 let admit = |values| spent.admit(values);
-                let (function, kept) = compiler.compile(program, layout, key, scratch, admit)?;
-                (function, kept, true)
+                compiler.compile(program, layout, key, scratch, admit)?
             }
         };
-        spent.count(&made.0)?;
+        spent.count(&made.function)?;
         Ok(made)
     };
     let mut make_all = |work: &[FuncKey]| -> Result<Vec<FuncKey>> {
         let before = functions.len();
         let report = |done| progress.functions(before + done, before + work.len());
-        for (function, kept, is_new) in for_each(work, &make, report)? {
-            functions.push(function);
-            all_kept.extend(kept);
-            are_new |= is_new;
+        for made in for_each(work, &make, report)? {
+            functions.push(made.function);
+            all_kept.extend(made.kept);
+            are_new |= made.is_new;
         }
         Ok(called_builtins(&functions))
     };

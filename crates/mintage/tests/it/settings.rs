@@ -4,7 +4,7 @@
 use crate::common::message;
 use mintage::{
     Component, Config, Engine, ErrorKind, Instance, InstanceAllocationStrategy, LimitKind, Linker,
-    PoolingAllocationConfig, Precompiled, Result, Store, StoreLimitsBuilder, Strategy,
+    PoolingAllocationConfig, Precompiled, Result, Store, StoreLimitsBuilder,
 };
 
 fn pooled(set: impl FnOnce(&mut PoolingAllocationConfig)) -> Engine {
@@ -148,8 +148,8 @@ fn engines_that_compile_nothing_load_artifacts() {
 
 #[test]
 fn settings_that_cannot_be_honoured_are_errors() {
-    let error = message(Engine::new(Config::new().strategy(Strategy::Winch)));
-    assert!(error.contains("`Config::strategy`"), "{error}");
+    let error = message(Engine::new(Config::new().wmemcheck(true)));
+    assert!(error.contains("`Config::wmemcheck`"), "{error}");
     let error = message(Engine::new(Config::new().max_wasm_stack(0)));
     assert!(error.contains("`Config::max_wasm_stack`"), "{error}");
 }
