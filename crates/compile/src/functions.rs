@@ -63,7 +63,7 @@ pub(crate) fn generate<'a>(
     let mut make_all = |work: &[FuncKey]| -> Result<Vec<FuncKey>> {
         let before = functions.len();
         let report = |done| progress.functions(before + done, before + work.len());
-        for made in for_each(work, &make, report)? {
+        for made in for_each(work, make, report)? {
             functions.push(made.function);
             all_kept.extend(made.kept);
             are_new |= made.is_new;

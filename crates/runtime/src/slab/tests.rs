@@ -43,6 +43,7 @@ fn slabs_hold_the_image_and_are_reset_to_it() {
     let path = folder.path().join("artifact");
     std::fs::write(&path, &artifact).unwrap();
     let whole = [(0, &artifact[..])];
+    let mut all_known_uses = 0;
     for (mapping, pagemap) in [
         // SAFETY: no one else knows the file.
         (unsafe { FileMapping::open(&path) }.unwrap(), true),
@@ -122,8 +123,11 @@ fn slabs_hold_the_image_and_are_reset_to_it() {
             slab.fill();
             assert_eq!(slab.difference(), None, "seed {seed}, filled");
         }
-        assert_eq!(known_uses > 0, pagemap && Pagemap::get().is_some());
+        assert!(known_uses == 0 || pagemap);
+        all_known_uses += known_uses;
     }
+    // Where the system is short of memory, it may be none in one of the cases.
+    assert_eq!(all_known_uses > 0, Pagemap::get().is_some());
 }
 
 /// The system may merge pages of zeros with its own, as if no one had written to them: here, pages

@@ -236,8 +236,8 @@ impl Assembler {
         self.code.extend_from_slice(&[0; 4]);
     }
 
-    /// Emits an instruction: `prefix` (0 for none), REX, `opcode`, and its operands. `immediate` is
-    /// the number of bytes that follow.
+    /// Emits an instruction: `prefix` (0 for none), REX, `opcode`, and its operands. `bytes` tells
+    /// whether registers are bytes. A constant may follow, but not if the operand is a label.
     fn instruction(
         &mut self,
         prefix: u8,
@@ -246,7 +246,6 @@ impl Assembler {
         register: u8,
         operand: Operand,
         bytes: bool,
-        immediate: u32,
     ) {
         if prefix != 0 {
             self.code.push(prefix);
@@ -273,7 +272,6 @@ impl Assembler {
             Operand::Label(label) => {
                 self.code.push(register | 5);
                 // The distance is from the end of the instruction.
-                debug_assert_eq!(immediate, 0);
                 self.refer(label, Reference::Relative);
             }
             Operand::Relocated => {
@@ -306,7 +304,7 @@ impl Assembler {
     }
 
     fn plain(&mut self, width: Width, opcode: &[u8], register: u8, operand: impl Into<Operand>) {
-        self.instruction(0, width, opcode, register, operand.into(), false, 0);
+        self.instruction(0, width, opcode, register, operand.into(), false);
     }
 
     pub fn load(&mut self, width: Width, to: Gpr, from: impl Into<Operand>) {
@@ -330,13 +328,12 @@ impl Assembler {
             from.0,
             to.into(),
             bits == 8,
-            0,
         );
     }
 
     /// Stores a constant, which is sign-extended.
     pub fn store_constant(&mut self, width: Width, to: Memory, value: i32) {
-        self.instruction(0, width, &[0xc7], 0, to.into(), false, 4);
+        self.instruction(0, width, &[0xc7], 0, to.into(), false);
         self.code.extend_from_slice(&value.to_le_bytes());
     }
 
@@ -366,7 +363,7 @@ impl Assembler {
     /// Zero-extends 8 or 16 bits.
     pub fn zero_extend(&mut self, bits: u8, to: Gpr, from: impl Into<Operand>) {
         let opcode = [0x0f, if bits == 8 { 0xb6 } else { 0xb7 }];
-        self.instruction(0, Width::Double, &opcode, to.0, from.into(), bits == 8, 0);
+        self.instruction(0, Width::Double, &opcode, to.0, from.into(), bits == 8);
     }
 
     /// Sign-extends 8, 16 or 32 bits to `width`.
@@ -376,7 +373,7 @@ impl Assembler {
             16 => &[0x0f, 0xbf],
             _ => &[0x63],
         };
-        self.instruction(0, width, opcode, to.0, from.into(), bits == 8, 0);
+        self.instruction(0, width, opcode, to.0, from.into(), bits == 8);
     }
 
     pub fn address(&mut self, to: Gpr, of: impl Into<Operand>) {
@@ -399,7 +396,7 @@ impl Assembler {
             Ok(_) => (0x83, 1),
             Err(_) => (0x81, 4),
         };
-        self.instruction(0, width, &[opcode], op as u8, to.into(), false, size as u32);
+        self.instruction(0, width, &[opcode], op as u8, to.into(), false);
         self.code.extend_from_slice(&by.to_le_bytes()[..size]);
     }
 
@@ -417,12 +414,12 @@ impl Assembler {
             Ok(_) => (0x6b, 1),
             Err(_) => (0x69, 4),
         };
-        self.instruction(0, width, &[opcode], to.0, from.into(), false, size as u32);
+        self.instruction(0, width, &[opcode], to.0, from.into(), false);
         self.code.extend_from_slice(&by.to_le_bytes()[..size]);
     }
 
     pub fn shift(&mut self, op: Shift, width: Width, to: Gpr, by: u8) {
-        self.instruction(0, width, &[0xc1], op as u8, to.into(), false, 1);
+        self.instruction(0, width, &[0xc1], op as u8, to.into(), false);
         self.code.push(by);
     }
 
@@ -463,25 +460,25 @@ impl Assembler {
     }
 
     pub fn count_bits(&mut self, width: Width, to: Gpr, from: impl Into<Operand>) {
-        self.instruction(0xf3, width, &[0x0f, 0xb8], to.0, from.into(), false, 0);
+        self.instruction(0xf3, width, &[0x0f, 0xb8], to.0, from.into(), false);
     }
 
     /// Clears bit `bit`.
     pub fn clear_bit(&mut self, width: Width, register: Gpr, bit: u8) {
-        self.instruction(0, width, &[0x0f, 0xba], 6, register.into(), false, 1);
+        self.instruction(0, width, &[0x0f, 0xba], 6, register.into(), false);
         self.code.push(bit);
     }
 
     /// Inverts bit `bit`.
     pub fn invert_bit(&mut self, width: Width, register: Gpr, bit: u8) {
-        self.instruction(0, width, &[0x0f, 0xba], 7, register.into(), false, 1);
+        self.instruction(0, width, &[0x0f, 0xba], 7, register.into(), false);
         self.code.push(bit);
     }
 
     /// Sets the low byte of a register to a truth value.
     pub fn set_flag(&mut self, flag: Flag, to: Gpr) {
         let opcode = [0x0f, 0x90 | flag as u8];
-        self.instruction(0, Width::Double, &opcode, 0, to.into(), true, 0);
+        self.instruction(0, Width::Double, &opcode, 0, to.into(), true);
     }
 
     pub fn move_if(&mut self, flag: Flag, to: Gpr, from: impl Into<Operand>) {
@@ -562,7 +559,6 @@ impl Assembler {
             register,
             operand.into(),
             false,
-            0,
         );
     }
 
@@ -653,7 +649,6 @@ impl Assembler {
             to.0,
             from.into(),
             false,
-            1,
         );
         self.code.push(mode);
     }

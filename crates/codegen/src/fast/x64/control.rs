@@ -322,7 +322,7 @@ impl Emitter<'_> {
         if distances.is_empty() {
             return Ok(());
         }
-        let slots = FrameSlots::new(distances.into_iter()).ok_or(Unsupported::Unexpected)?;
+        let slots = FrameSlots::new(distances).ok_or(Unsupported::Unexpected)?;
         self.stack_maps.push(StackMap {
             return_offset: self.assembler.offset(),
             slots: Arc::new(slots),

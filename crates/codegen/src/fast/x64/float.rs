@@ -37,12 +37,12 @@ impl Emitter<'_> {
             Opcode::Fneg | Opcode::Fabs => self.change_sign(inst, opcode)?,
             Opcode::Fcopysign => self.copy_sign(inst)?,
             Opcode::Fpromote | Opcode::Fdemote => self.change_precision(inst)?,
-            Opcode::FcvtFromSint => self.from_signed(inst)?,
-            Opcode::FcvtFromUint => self.from_unsigned(inst)?,
-            Opcode::FcvtToSint => self.to_signed(inst, Trap)?,
-            Opcode::FcvtToSintSat => self.to_signed(inst, Saturate)?,
-            Opcode::FcvtToUint => self.to_unsigned(inst, Trap)?,
-            Opcode::FcvtToUintSat => self.to_unsigned(inst, Saturate)?,
+            Opcode::FcvtFromSint => self.signed_to_float(inst)?,
+            Opcode::FcvtFromUint => self.unsigned_to_float(inst)?,
+            Opcode::FcvtToSint => self.float_to_signed(inst, Trap)?,
+            Opcode::FcvtToSintSat => self.float_to_signed(inst, Saturate)?,
+            Opcode::FcvtToUint => self.float_to_unsigned(inst, Trap)?,
+            Opcode::FcvtToUintSat => self.float_to_unsigned(inst, Saturate)?,
             Opcode::Bitcast => self.bitcast(inst)?,
             _ => return Ok(false),
         }
@@ -177,7 +177,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn from_signed(&mut self, inst: Inst) -> Done {
+    fn signed_to_float(&mut self, inst: Inst) -> Done {
         let value = self.argument(inst, 0);
         let ty = self.type_of(value);
         if !matches!(ty, types::I32 | types::I64) {
@@ -199,7 +199,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn from_unsigned(&mut self, inst: Inst) -> Done {
+    fn unsigned_to_float(&mut self, inst: Inst) -> Done {
         let value = self.argument(inst, 0);
         match self.type_of(value) {
             types::I64 => {}
@@ -245,7 +245,7 @@ impl Emitter<'_> {
         self.assembler.bits_to_float(Width::Quad, to, RCX);
     }
 
-    fn to_signed(&mut self, inst: Inst, out_of_range: OutOfRange) -> Done {
+    fn float_to_signed(&mut self, inst: Inst, out_of_range: OutOfRange) -> Done {
         let value = self.argument(inst, 0);
         let result = self.result(inst);
         let precision = self.precision_of(value)?;
@@ -304,7 +304,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn to_unsigned(&mut self, inst: Inst, out_of_range: OutOfRange) -> Done {
+    fn float_to_unsigned(&mut self, inst: Inst, out_of_range: OutOfRange) -> Done {
         let value = self.argument(inst, 0);
         let result = self.result(inst);
         let precision = self.precision_of(value)?;
