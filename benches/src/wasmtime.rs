@@ -161,7 +161,7 @@ impl Host for Wasmtime {
         cache.with_directory(folder);
         let mut config = Config::new();
         config.cache(Some(Cache::new(cache)?));
-        // It has no part in what the cache contains, but saves time.
+        // This saves time, and leaves the contents of the cache as they are.
         config.enable_incremental_compilation(Arc::new(Functions::default()))?;
         let engine = Engine::new(&config)?;
         Ok(Self {
@@ -180,7 +180,7 @@ impl Host for Wasmtime {
     ) -> Result<Component> {
         let mut artifact = first.serialize()?;
         replace(&mut artifact, old, new)?;
-        // SAFETY: this is what the compiler makes of the component with other data.
+        // SAFETY: the compiler made the artifact, and only bytes of the guest's data differ.
         Ok(unsafe { Component::deserialize(&self.tuned, artifact) }?)
     }
 

@@ -200,7 +200,7 @@ fn relocation(reloc: &FinalizedMachReloc) -> Result<UnboundRelocation> {
     })
 }
 
-/// Returns the trap that Cranelift's code stands for.
+/// Converts Cranelift's code of a trap.
 pub(crate) fn trap(code: TrapCode) -> Result<Trap> {
     Ok(match code {
         TrapCode::STACK_OVERFLOW => Trap::StackOverflow,

@@ -58,7 +58,7 @@ pub(super) fn allocate(plan: &Plan, registers: &Registers, arrivals: &impl Arriv
         slots: 0,
         integers: 0,
     };
-    // Words that are free, and those that are not, by the ends of what is in them.
+    // Free words, and occupied ones with the end of the interval in each.
     let mut free: Vec<u32> = Vec::new();
     let mut taken: BinaryHeap<Reverse<(u32, u32)>> = BinaryHeap::new();
     for (interval, assigned) in plan.intervals.iter().zip(assigned) {
@@ -141,7 +141,7 @@ fn assign(plan: &Plan, registers: &Registers, arrivals: &impl Arrivals) -> Vec<O
     assigned
 }
 
-/// What a register would save, per position that it is occupied.
+/// Returns the accesses that a register would save for each position that it is occupied.
 fn value_of(interval: &Interval) -> u64 {
     (u64::from(interval.weight) << 24) / u64::from(interval.end - interval.start + 4)
 }

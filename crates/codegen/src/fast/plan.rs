@@ -76,13 +76,13 @@ const LOOP_WEIGHT_LOG2: u32 = 3;
 /// The depth of loops from which on deeper ones weigh no more.
 const MAX_LOOP_WEIGHT: u32 = 5;
 
-// What uses a value.
+// Kinds of uses.
 const BY_OTHERS: u8 = 1;
 const AS_CONDITION: u8 = 2;
 const AS_ADDRESS: u8 = 4;
 const IN_SUM: u8 = 8;
 
-/// What is known of a value.
+/// The role of a value, and the facts that decide it.
 #[derive(Clone, Copy, Default)]
 struct Facts {
     role: Role,
@@ -261,7 +261,7 @@ impl Plan {
             _ => return,
         };
         if let Role::Same(root) = role {
-            // The use by this instruction is none, those of its result count.
+            // This instruction emits no code, so only the uses of its result count.
             let facts = self.facts(root);
             facts.uses -= 1;
             if facts.uses == 0 {

@@ -48,9 +48,9 @@ pub(super) enum Operand {
     /// A register, of the class that the instruction takes.
     Register(u8),
     Memory(Memory),
-    /// What a label stands at.
+    /// The place of a label.
     Label(Label),
-    /// What a relocation fills in.
+    /// A place that a relocation fills in.
     Relocated,
 }
 
@@ -207,13 +207,13 @@ impl Assembler {
         Label(self.labels.len() as u32 - 1)
     }
 
-    /// Returns the offset that a label stands for, if it is known.
+    /// Returns the offset of a label, if it is known.
     pub fn place(&self, label: Label) -> Option<u32> {
         let offset = self.labels[label.0 as usize];
         (offset != UNBOUND).then_some(offset)
     }
 
-    /// Lets a label stand for the current place.
+    /// Sets the place of a label to the current offset.
     pub fn bind(&mut self, label: Label) {
         self.labels[label.0 as usize] = self.offset();
     }

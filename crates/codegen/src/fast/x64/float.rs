@@ -9,7 +9,7 @@ use crate::fast::plan::Unsupported;
 use cranelift_codegen::ir::{Inst, Opcode, Value, types};
 use mintage_environ::Trap;
 
-/// What becomes of a float that no integer of the result's type stands for.
+/// The handling of floats that are out of the range of the result's type.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OutOfRange {
     Trap,
@@ -290,7 +290,7 @@ impl Emitter<'_> {
                 self.assembler.bind(ordered);
                 self.assembler.zero_float(XMM1);
                 self.assembler.compare_floats(precision, XMM0, XMM1);
-                // The least integer is right for what is too small.
+                // Floats that are too small saturate to the least integer.
                 self.assembler.jump_if(Flag::BelowOrEqual, end);
                 let greatest = match width {
                     Width::Double => i32::MAX as u64,
