@@ -17,11 +17,19 @@ pub enum Mode {
     Fuel,
     /// In little time, by the engine's fast tier.
     Fast,
+    /// For speed, but no function into another.
+    Separate,
 }
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 4] = [Self::Free, Self::Interruptible, Self::Fuel, Self::Fast];
+    pub const ALL: [Self; 5] = [
+        Self::Free,
+        Self::Interruptible,
+        Self::Fuel,
+        Self::Fast,
+        Self::Separate,
+    ];
 
     /// Returns the name in reports.
     pub fn name(self) -> &'static str {
@@ -30,6 +38,7 @@ impl Mode {
             Self::Interruptible => "interruptible",
             Self::Fuel => "with fuel",
             Self::Fast => "fast tier",
+            Self::Separate => "without inlining",
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, wait};
 use ::mintage::{
     Cache, CacheConfig, Component, ComponentNamedList, Config, Engine, FunctionStore, Instance,
-    InstancePre, Lift, Linker, Lower, OptLevel, Store, TypedFunc,
+    Inlining, InstancePre, Lift, Linker, Lower, OptLevel, Store, TypedFunc,
 };
 use anyhow::Result;
 use futures_util::future::try_join_all;
@@ -49,6 +49,9 @@ impl Host for Mintage {
             }
             Mode::Fast => {
                 config.opt_level(OptLevel::None);
+            }
+            Mode::Separate => {
+                config.compiler_inlining(Inlining::No);
             }
         }
         Ok(Self {
@@ -138,7 +141,7 @@ impl Host for Mintage {
     fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
         let mut store = Store::new(&self.engine, ());
         match self.mode {
-            Mode::Free | Mode::Interruptible | Mode::Fast => {}
+            Mode::Free | Mode::Interruptible | Mode::Fast | Mode::Separate => {}
             Mode::Fuel => store.set_fuel(FUEL)?,
         }
         let instance = linked.instantiate(&mut store)?;

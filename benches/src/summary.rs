@@ -50,7 +50,7 @@ fn cost(left: &str, right: &str, mode: Mode, rows: &[Row]) -> Option<String> {
     };
     let (left_times, right_times) = (times(Row::left_median)?, times(Row::right_median)?);
     Some(format!(
-        "{} kernels, {}: {left} takes {left_times:.3} of its time without, {right} \
+        "{} kernels, {}: {left} takes {left_times:.3} of its time otherwise, {right} \
          {right_times:.3}.",
         pairs.len(),
         mode.name()
@@ -100,7 +100,7 @@ mod tests {
             sentences("A", "B", &rows),
             [
                 "2 kernels: A takes 1.000 of the time of B (geometric mean), 2.000 at worst (b).",
-                "1 kernels, interruptible: A takes 1.500 of its time without, B 1.000.",
+                "1 kernels, interruptible: A takes 1.500 of its time otherwise, B 1.000.",
                 "Two threads serve 2.00 times the requests of one in A, 1.50 times in B.",
             ]
         );

@@ -58,7 +58,8 @@ pub struct Live {
 fn tuned(mode: Mode) -> Config {
     let mut config = Config::new();
     match mode {
-        Mode::Free => {}
+        // Its default is to inline nothing.
+        Mode::Free | Mode::Separate => {}
         Mode::Interruptible => {
             config.epoch_interruption(true);
         }
@@ -235,7 +236,7 @@ impl Host for Wasmtime {
     fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
         let mut store = Store::new(&self.tuned, ());
         match self.mode {
-            Mode::Free | Mode::Fast => {}
+            Mode::Free | Mode::Fast | Mode::Separate => {}
             // The epoch never increases.
             Mode::Interruptible => store.set_epoch_deadline(1),
             Mode::Fuel => store.set_fuel(FUEL)?,

@@ -32,7 +32,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// The version of the format. It changes with the meaning of any byte of the file, or of a struct
 /// that machine code shares with the runtime.
-pub const FORMAT_VERSION: u32 = 9;
+pub const FORMAT_VERSION: u32 = 10;
 /// The version of the engine that writes and reads the file.
 pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The first bytes of the file.

@@ -104,8 +104,8 @@ impl Metadata {
 
     /// Checks that the artifact was made with the settings of the host.
     ///
-    /// The optimization level, the use of the code generator's verifier, and the features may
-    /// differ, since the host does not depend on them.
+    /// The optimization level, inlining, the use of the code generator's verifier, and the features
+    /// may differ, since the host does not depend on them.
     ///
     /// # Errors
     ///
@@ -114,6 +114,7 @@ impl Metadata {
         // The pattern names all fields, so that the compiler asks about a new one.
         let Tunables {
             opt_level: _,
+            inlining: _,
             memory_reservation,
             memory64_reservation,
             memory_guard,

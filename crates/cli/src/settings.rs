@@ -4,7 +4,9 @@ use crate::groups::{Group, Key, Pair, PairParser, help, number, store, switch, v
 use crate::values::{size, time};
 use clap::builder::{StringValueParser, TypedValueParser};
 use mintage::error::{Result, ensure};
-use mintage::{CompileLimits, Config, OptLevel, PoolConfig, StoreLimits, StoreLimitsBuilder};
+use mintage::{
+    CompileLimits, Config, Inlining, OptLevel, PoolConfig, StoreLimits, StoreLimitsBuilder,
+};
 use mintage_environ::Feature;
 use std::borrow::Cow;
 use std::path::Path;
@@ -98,6 +100,12 @@ impl CodeSettings {
         }
         if let Some(level) = optimize.level {
             config.opt_level(level);
+        }
+        if let Some(on) = optimize.inlining {
+            config.compiler_inlining(match on {
+                true => Inlining::Yes,
+                false => Inlining::No,
+            });
         }
         if let Some(bytes) = self.memory_reservation.or(optimize.memory_reservation) {
             config.memory_reservation(bytes);
@@ -462,6 +470,7 @@ impl TypedValueParser for WasmParser {
 #[derive(Debug, Default)]
 struct OptimizeKeys {
     level: Option<OptLevel>,
+    inlining: Option<bool>,
     memory_reservation: Option<u64>,
     memory_guard_size: Option<u64>,
     gc_heap_reservation: Option<u64>,
@@ -475,6 +484,12 @@ static OPTIMIZE: Group<OptimizeKeys> = Group {
             value: "=0|1|2|s",
             doc: "0 compile time, 1 speed of the code, 2 or s speed and size of the code",
             set: |keys, text| store(&mut keys.level, value(text, opt_level).map(Some)),
+        },
+        Key {
+            name: "inlining",
+            value: "[=y|n]",
+            doc: "compile small functions into their callers (default: y)",
+            set: |keys, text| store(&mut keys.inlining, switch(text).map(Some)),
         },
         Key {
             name: "memory-reservation",

@@ -113,6 +113,11 @@ impl Compiler {
         isa::target(&*self.isa)
     }
 
+    /// Returns whether small functions are compiled into their callers.
+    pub fn inlines(&self) -> bool {
+        self.tunables.inlines()
+    }
+
     /// Returns the key of the functions of `program`, whose slab has the given layout. `None` if
     /// nothing is kept.
     pub fn program_digest(

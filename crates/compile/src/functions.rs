@@ -7,7 +7,7 @@ use mintage_codegen::{CompiledFunction, Compiler, Made, RelocationTarget, Scratc
 use mintage_environ::FuncKey;
 use mintage_program::Program;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -22,9 +22,9 @@ pub(crate) struct Generated<'a> {
 /// calling thread if there is no pool.
 ///
 /// Threads take functions one by one from a common list, largest first, so that none is left with a
-/// large function at the end. The trampolines of builtins follow, since only then it is known which
-/// ones are called. The result is in the order of keys: it does not depend on how the threads
-/// shared the work.
+/// large function at the end. Functions that are inlined and trampolines of builtins follow, since
+/// only then it is known which ones are called. The result is in the order of keys: it does not
+/// depend on how the threads shared the work.
 ///
 /// If the compiler keeps functions, and has compiled a program that differs in its data and bodies
 /// alone, functions with the same body are those of that program.
@@ -68,12 +68,14 @@ pub(crate) fn generate<'a>(
             all_kept.extend(made.kept);
             are_new |= made.is_new;
         }
-        Ok(called_builtins(&functions))
+        Ok(missing(&functions))
     };
-    let work = work_list(program);
+    let work = work_list(program, compiler.inlines());
     spent.allow_for(work.iter().map(|&key| body_size(program, key)).sum());
-    let builtins = make_all(&work)?;
-    make_all(&builtins)?;
+    let mut called = make_all(&work)?;
+    while !called.is_empty() {
+        called = make_all(&called)?;
+    }
 
     if let Some(digest) = digest
         && are_new
@@ -119,21 +121,27 @@ fn for_each<R: Send>(
     Ok(finished.into_iter().flatten().collect())
 }
 
-/// Returns the builtins that functions call, each once. Only these get a trampoline, which calls no
-/// other builtin.
-fn called_builtins(functions: &[CompiledFunction]) -> Vec<FuncKey> {
+/// Returns the functions that others refer to and that are not among them, each once.
+fn missing(functions: &[CompiledFunction]) -> Vec<FuncKey> {
+    let made: HashSet<FuncKey> = functions.iter().map(|function| function.key).collect();
     let relocations = functions.iter().flat_map(|function| &function.relocations);
-    let builtins = relocations.filter_map(|relocation| match relocation.target {
-        RelocationTarget::Func(key @ FuncKey::Builtin(_)) => Some(key),
+    let called = relocations.filter_map(|relocation| match relocation.target {
+        RelocationTarget::Func(key) if !made.contains(&key) => Some(key),
         _ => None,
     });
-    builtins.collect::<BTreeSet<_>>().into_iter().collect()
+    called.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Returns the keys of all functions except builtins, each once, those with the largest bodies
-/// first.
-fn work_list(program: &Program<'_>) -> Vec<FuncKey> {
+/// Returns the keys of all functions, each once, those with the largest bodies first. Without
+/// functions that may turn out to be called nowhere: those of builtins and, if functions are
+/// inlined, inlinable ones that only code refers to.
+fn work_list(program: &Program<'_>, inlines: bool) -> Vec<FuncKey> {
     let mut keys = program.reachable.clone();
+    if inlines {
+        let named = program.callees_of_data().map(|callee| callee.key);
+        let named: HashSet<FuncKey> = named.collect();
+        keys.retain(|key| !program.is_inlinable(*key) || named.contains(key));
+    }
     keys.extend(program.entries.iter().map(|&sig| FuncKey::Entry(sig)));
     keys.sort_unstable();
     keys.dedup();

@@ -45,7 +45,7 @@ pub use key::FuncKey;
 pub use key_table::{KeyTable, KeyTableBuilder, KeyTableError};
 pub use object_types::{ObjectKind, ObjectType, ObjectTypeRange, ObjectTypes, StorageType};
 pub use printable::Printable;
-pub use settings::{FUEL_BYTES, OptLevel, Tunables};
+pub use settings::{FUEL_BYTES, Inlining, OptLevel, Tunables};
 pub use signatures::{Signature, Signatures};
 pub use target::{CpuFeatures, Target, TargetRequest};
 pub use trap::Trap;

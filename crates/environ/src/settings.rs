@@ -21,11 +21,24 @@ pub enum OptLevel {
     SpeedAndSize,
 }
 
+/// The functions that are compiled into their callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Inlining {
+    /// Small ones, in the module of the caller and in others.
+    #[default]
+    Yes,
+    /// None.
+    No,
+}
+
 /// The settings that machine code and layout depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tunables {
     /// The optimization level of the code generator.
     pub opt_level: OptLevel,
+    /// The functions that are compiled into their callers. See [`inlines`](Self::inlines).
+    pub inlining: Inlining,
     /// Bytes of address space that a 32-bit memory can grow into, at most 4 GiB.
     pub memory_reservation: u64,
     /// Bytes of address space that a 64-bit memory without a declared maximum can grow into. A
@@ -70,6 +83,7 @@ impl Default for Tunables {
     fn default() -> Self {
         Self {
             opt_level: OptLevel::Speed,
+            inlining: Inlining::Yes,
             memory_reservation: 4 << 30,
             // Four times a 32-bit memory; 3,600 instances with one such memory fit the address
             // space of the default pool.
@@ -88,5 +102,14 @@ impl Default for Tunables {
             core_exports: false,
             features: Features::default(),
         }
+    }
+}
+
+impl Tunables {
+    /// Returns whether small functions are compiled into their callers. They are not where code is
+    /// not optimized, and where calls are counted.
+    pub fn inlines(&self) -> bool {
+        self.inlining == Inlining::Yes
+            && self.opt_level != OptLevel::None && !self.consume_fuel
     }
 }

@@ -89,7 +89,9 @@ pub use engine::{
     Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
     ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails, WasmFeatures,
 };
-pub use engine::{Config, Engine, EngineMetrics, EngineWeak, OptLevel, PoolConfig, Precompiled};
+pub use engine::{
+    Config, Engine, EngineMetrics, EngineWeak, Inlining, OptLevel, PoolConfig, Precompiled,
+};
 pub use error::{ArtifactFault, Error, ErrorKind, FrameInfo, FrameSymbol, LimitKind, LinkError};
 pub use error::{Module, Result, ToMintageResult, ToWasmtimeResult, UnmetImport, WasmBacktrace};
 pub use instance::{Instance, InstancePre};

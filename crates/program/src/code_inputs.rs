@@ -5,8 +5,8 @@ use serde::ser::{Serialize, Serializer};
 
 /// All of a program that the machine code of each of its functions may depend on, to be
 /// serialized: everything but the contents of memories and of mutable globals, the bodies of
-/// functions, and where in the component these are. A function depends on these inputs and its own
-/// body, but on no other body.
+/// functions that are not compiled into others, and where in the component these are. A function
+/// depends on these inputs and its own body, but on no other body.
 ///
 /// Functions whose inputs and bodies are the same bytes have the same machine code, for one layout
 /// and the same settings. Every field of a program is named here, so that none is forgotten.
@@ -55,12 +55,15 @@ impl Serialize for ModuleInputs<'_, '_> {
             types,
             funcs,
             imported_funcs,
-            // Each matters to its own function.
+            // Each of the others matters to its own function.
             bodies: _,
+            inlinable,
             // For messages and symbols.
             names: _,
             name: _,
         } = self.0;
-        (types, funcs, imported_funcs).serialize(serializer)
+        let bodies = inlinable.iter().map(|&func| self.0.body(func));
+        let bodies: Vec<_> = bodies.map(|body| body.map(|body| body.bytes)).collect();
+        (types, funcs, imported_funcs, inlinable, bodies).serialize(serializer)
     }
 }

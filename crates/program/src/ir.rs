@@ -73,6 +73,8 @@ pub struct Module<'a> {
     pub imported_funcs: u32,
     /// The bodies of the functions that it defines.
     pub bodies: Vec<Body<'a>>,
+    /// The functions that may be compiled into their callers, in order.
+    pub inlinable: Vec<FuncIndex>,
     /// The names of functions, sorted by index and without duplicates: those of the name section,
     /// else those of exports.
     pub names: Vec<(FuncIndex, &'a str)>,
@@ -97,6 +99,12 @@ impl Module<'_> {
             Some(&TypeId::Object(id)) => Some(id),
             _ => None,
         }
+    }
+
+    /// Returns the body of a function, if the module defines it.
+    pub fn body(&self, func: FuncIndex) -> Option<&Body<'_>> {
+        let defined = func.as_u32().checked_sub(self.imported_funcs)?;
+        self.bodies.get(defined as usize)
     }
 
     /// Converts a value type of the module, or returns `None` if it is not supported.
@@ -135,8 +143,33 @@ impl Program<'_> {
             return None;
         };
         let module = self.modules.get(self.instances.get(instance)?.module)?;
-        let defined = func.as_u32().checked_sub(module.imported_funcs)?;
-        module.bodies.get(defined as usize).copied()
+        module.body(func).copied()
+    }
+
+    /// Returns whether a function may be compiled into its callers.
+    pub fn is_inlinable(&self, key: FuncKey) -> bool {
+        let FuncKey::CoreFunc { instance, func } = key else {
+            return false;
+        };
+        let module = &self.modules[self.instances[instance].module];
+        module.inlinable.binary_search(&func).is_ok()
+    }
+
+    /// Returns the core functions that something other than machine code refers to: the host, and
+    /// the initial contents of tables, globals and objects.
+    pub fn callees_of_data(&self) -> impl Iterator<Item = CoreCallee> {
+        let tables = self.tables.values().map(|table| table.fill);
+        let globals = self.globals.values().map(|global| global.init);
+        let elems = self.elems.values().flatten().copied();
+        let images = self.image_elems.iter().flat_map(|elems| &elems.values);
+        let statics = self.statics.iter().flat_map(|object| object.values.iter());
+        let all = tables.chain(globals).chain(elems);
+        let all = all.chain(images.copied()).chain(statics);
+        let named = all.filter_map(|value| match value {
+            Const::Func(callee) => Some(callee),
+            _ => None,
+        });
+        self.interface.core_callees().chain(named)
     }
 
     /// Returns the object type of the exceptions of a tag.

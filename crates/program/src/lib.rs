@@ -18,6 +18,7 @@ mod code_inputs;
 mod compose;
 mod dump;
 mod features;
+mod inlinable;
 mod inline;
 mod ir;
 mod parse;

@@ -167,6 +167,7 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
 fn settings(tunables: &Tunables) -> Vec<(&'static str, String)> {
     let Tunables {
         opt_level,
+        inlining,
         memory_reservation,
         memory64_reservation,
         memory_guard,
@@ -203,6 +204,7 @@ fn settings(tunables: &Tunables) -> Vec<(&'static str, String)> {
     };
     vec![
         ("optimization level", format!("{opt_level:?}")),
+        ("inlining", format!("{inlining:?}")),
         ("memory reservation", bytes(*memory_reservation)),
         ("memory64 reservation", bytes(*memory64_reservation)),
         ("memory guard", bytes(*memory_guard)),

@@ -72,6 +72,11 @@ impl<'a> Translator<'a, '_> {
 
     /// Calls a function directly, with arguments from the operand stack.
     fn call(&mut self, key: FuncKey, sig: SigId, to: ReturnTo) -> Result<()> {
+        if let ReturnTo::Here = to
+            && self.inline(key, sig)?
+        {
+            return Ok(());
+        }
         let arguments = self.take_arguments(sig);
         if let (FuncKey::Adapter(id), ReturnTo::Here) = (key, to)
             && let Some(adapter) = adapter::inlinable(self.input.program, id)

@@ -6,9 +6,10 @@
 
 use super::Translator;
 use crate::abi;
+use crate::emit::Values;
 use anyhow::Result;
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
-use cranelift_codegen::ir::{Block, InstBuilder, types};
+use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
 use cranelift_frontend::Variable;
 use hashbrown::HashMap;
 use mintage_environ::{SigId, ValType};
@@ -25,10 +26,12 @@ pub(super) struct Locals {
     /// The variables of the named locals, in functions that do not name all of them. In other
     /// functions, local `n` is variable `n`.
     sparse: Option<HashMap<u32, Variable>>,
+    /// The locals of the function that is being inlined, in place of variables.
+    pub inlined: Option<Values>,
 }
 
 impl Locals {
-    pub fn variable(&self, index: u32) -> Variable {
+    fn variable(&self, index: u32) -> Variable {
         match &self.sparse {
             None => Variable::from_u32(index),
             Some(sparse) => sparse[&index],
@@ -80,15 +83,36 @@ impl<'a> Translator<'a, '_> {
         if locals.peek().is_none() {
             return;
         }
-        let zero = match abi::clif_type(ty) {
+        let zero = self.zero(ty);
+        for index in locals {
+            let variable = self.declare_variable(index, ty);
+            self.builder.def_var(variable, zero);
+        }
+    }
+
+    /// Returns the zero or null that locals start with.
+    pub(super) fn zero(&mut self, ty: ValType) -> Value {
+        match abi::clif_type(ty) {
             types::F32 => self.ins().f32const(Ieee32::with_bits(0)),
             types::F64 => self.ins().f64const(Ieee64::with_bits(0)),
             vector if vector.is_vector() => self.vector_constant(0),
             integer => self.iconst(integer, 0),
-        };
-        for index in locals {
-            let variable = self.declare_variable(index, ty);
-            self.builder.def_var(variable, zero);
+        }
+    }
+
+    /// Returns the value of a local.
+    pub(super) fn local(&mut self, index: u32) -> Value {
+        match &self.locals.inlined {
+            Some(values) => values[index as usize],
+            None => self.builder.use_var(self.locals.variable(index)),
+        }
+    }
+
+    /// Sets the value of a local.
+    pub(super) fn set_local(&mut self, index: u32, value: Value) {
+        match &mut self.locals.inlined {
+            Some(values) => values[index as usize] = value,
+            None => self.builder.def_var(self.locals.variable(index), value),
         }
     }
 

@@ -16,6 +16,7 @@ mod control;
 mod exceptions;
 mod global;
 mod heap;
+mod inlined;
 mod locals;
 mod memory;
 mod numeric;
@@ -53,9 +54,13 @@ pub(crate) struct Stacks {
 /// The state of the translation of one function.
 struct Translator<'a, 'f> {
     input: Input<'a>,
+    /// The module and instance that indices are of: those of the function, or of one that is
+    /// inlined into it.
     module: &'a Module<'a>,
     instance: &'a CoreInstance,
     instance_id: CoreInstanceId,
+    /// The number of calls, one in the other, that are inlined at the current place.
+    inlined_into: usize,
     builder: FunctionBuilder<'f>,
     /// The signatures, functions and alias regions that the function refers to.
     declarations: &'f mut Declarations,
@@ -126,10 +131,7 @@ pub(crate) fn core_function(
         .funcs
         .get(func)
         .context("internal error: no such function")?;
-    let body = func
-        .as_u32()
-        .checked_sub(module.imported_funcs)
-        .and_then(|index| module.bodies.get(index as usize));
+    let body = module.body(func);
     let body = *body.context("internal error: an imported function has no body")?;
 
     let Stacks { stack, frames } = stacks;
@@ -144,6 +146,7 @@ pub(crate) fn core_function(
         module,
         instance,
         instance_id,
+        inlined_into: 0,
         builder,
         declarations: &mut workspace.declarations,
         stack,

@@ -17,19 +17,16 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn variable_operator(&mut self, operator: &Operator<'a>) -> bool {
         match *operator {
             Operator::LocalGet { local_index } => {
-                let variable = self.locals.variable(local_index);
-                let value = self.builder.use_var(variable);
+                let value = self.local(local_index);
                 self.push(value);
             }
             Operator::LocalSet { local_index } => {
                 let value = self.pop();
-                let variable = self.locals.variable(local_index);
-                self.builder.def_var(variable, value);
+                self.set_local(local_index, value);
             }
             Operator::LocalTee { local_index } => {
                 let value = self.top(1)[0];
-                let variable = self.locals.variable(local_index);
-                self.builder.def_var(variable, value);
+                self.set_local(local_index, value);
             }
             Operator::Drop => {
                 self.pop();

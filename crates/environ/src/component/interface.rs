@@ -11,6 +11,7 @@ use crate::{
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The encoding of a guest's strings (the canonical option `string-encoding`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -489,6 +490,52 @@ impl ComponentInterface {
                 Resource::Imported { path } => Some((id, &**path)),
                 Resource::Defined { .. } => None,
             })
+    }
+
+    /// Returns the core functions that the host calls, in any order and with duplicates.
+    pub fn core_callees(&self) -> impl Iterator<Item = CoreCallee> {
+        let lifts = self.lifts.values().flat_map(|lift| {
+            [Some(lift.callee), lift.post_return, lift.options.realloc]
+                .into_iter()
+                .flatten()
+        });
+        let tasks = self.lift_tasks.values().chain(self.tasks.values());
+        let callbacks = tasks.flatten().filter_map(|task| task.callback);
+        let reallocs = self
+            .lowers
+            .values()
+            .map(|lower| &lower.options)
+            .chain(self.end_ops.values().map(|op| &op.options))
+            .filter_map(|options| options.realloc);
+        let starts = self.initializers.iter();
+        let starts = starts.filter_map(|initializer| match initializer {
+            Initializer::Start { callee, .. } => Some(*callee),
+            _ => None,
+        });
+        let core = self.core_exports.iter();
+        let core = core.filter_map(|export| match export.item {
+            CoreItem::Func(callee, _) => Some(callee),
+            _ => None,
+        });
+        let dtors = self.resources.values();
+        let dtors = dtors.filter_map(|resource| match resource {
+            Resource::Defined { dtor, .. } => *dtor,
+            Resource::Imported { .. } => None,
+        });
+        lifts
+            .chain(callbacks)
+            .chain(reallocs)
+            .chain(starts)
+            .chain(core)
+            .chain(dtors)
+    }
+
+    /// Returns the signatures of all core functions that the host calls, in order.
+    pub fn entries(&self) -> Vec<SigId> {
+        let callees = self.core_callees().map(|callee| callee.sig);
+        let signatures: BTreeSet<SigId> =
+            callees.chain(self.thread_starts.iter().copied()).collect();
+        signatures.into_iter().collect()
     }
 
     /// Returns the index in the host table of the destructor of a host's resource type, or `None`

@@ -6,7 +6,7 @@ use crate::error::Context;
 use crate::error::{Result, ensure};
 #[cfg(feature = "compiler")]
 use mintage_compile::FunctionCache;
-pub use mintage_environ::OptLevel;
+pub use mintage_environ::{Inlining, OptLevel};
 #[cfg(feature = "compiler")]
 use mintage_environ::{CpuFeatures, TargetRequest};
 use mintage_environ::{Feature, Features, Tunables};
@@ -103,6 +103,17 @@ impl Config {
     /// Sets how much the code generator optimizes; default: [`OptLevel::Speed`].
     pub fn opt_level(&mut self, level: OptLevel) -> &mut Self {
         self.tunables.opt_level = level;
+        self
+    }
+
+    /// Sets which functions are compiled into their callers; default: [`Inlining::Yes`], small
+    /// ones.
+    ///
+    /// A small function has a few operators and no control flow, or only calls another one. It is
+    /// missing from backtraces: what happens in it is reported at the call. With
+    /// [`OptLevel::None`], and with [`consume_fuel`](Self::consume_fuel), nothing is inlined.
+    pub fn compiler_inlining(&mut self, inlining: Inlining) -> &mut Self {
+        self.tunables.inlining = inlining;
         self
     }
 

@@ -23,7 +23,7 @@ pub use compatible::{
     Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
     ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails, WasmFeatures,
 };
-pub use config::{Config, OptLevel, PoolConfig};
+pub use config::{Config, Inlining, OptLevel, PoolConfig};
 #[cfg(feature = "compiler")]
 pub use functions::{CacheStore, FunctionStore};
 pub use metrics::EngineMetrics;

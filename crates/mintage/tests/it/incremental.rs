@@ -121,6 +121,23 @@ fn a_function_more_compiles_that_function() {
     }
 }
 
+/// Compiles one text after the other, and compares how many entries each added to the store.
+fn assert_misses(texts: &[(String, Option<u64>)]) {
+    for config in configs() {
+        let store = Arc::new(FunctionStore::new(1 << 20));
+        let engine = with_store(&config, &store);
+        let plain = Engine::new(&config).unwrap();
+        for (text, compiled) in texts {
+            let before = store.misses();
+            let artifact = engine.precompile_component(text.as_bytes()).unwrap();
+            assert!(artifact == plain.precompile_component(text.as_bytes()).unwrap());
+            if let Some(compiled) = *compiled {
+                assert_eq!(store.misses() - before, compiled, "{text}");
+            }
+        }
+    }
+}
+
 /// The others are not even looked for under their intermediate code.
 #[test]
 fn another_body_compiles_that_function() {
@@ -131,7 +148,7 @@ fn another_body_compiles_that_function() {
                     (memory 1)
                     (data (i32.const 0) "{data}")
                     (global $end (mut i32) (i32.const {}))
-                    (func $number (result i32) (i32.const {number}))
+                    (func $number (result i32) (block (result i32) (i32.const {number})))
                     (func (export "f") (result i32) (i32.add (call $number) (i32.const 1)))
                     (func (export "g") (result i32) (i32.load8_u (global.get $end))))
                 (core instance $i (instantiate $m))
@@ -140,27 +157,44 @@ fn another_body_compiles_that_function() {
             data.len()
         )
     };
-    for config in configs() {
-        let store = Arc::new(FunctionStore::new(1 << 20));
-        let engine = with_store(&config, &store);
-        let plain = Engine::new(&config).unwrap();
-        for (number, data, compiled) in [
-            (1, "data", None),
-            (2, "data", Some(1)),
-            (3, "other data", Some(1)),
-            (3, "data", Some(0)),
-            // The list has the function as it was last. Its code is still there.
-            (1, "data", Some(0)),
-        ] {
-            let text = text(number, data);
-            let before = store.misses();
-            let artifact = engine.precompile_component(text.as_bytes()).unwrap();
-            assert!(artifact == plain.precompile_component(text.as_bytes()).unwrap());
-            if let Some(compiled) = compiled {
-                assert_eq!(store.misses() - before, compiled, "{number}, {data}");
-            }
-        }
-    }
+    assert_misses(&[
+        (text(1, "data"), None),
+        (text(2, "data"), Some(1)),
+        (text(3, "other data"), Some(1)),
+        (text(3, "data"), Some(0)),
+        // The list has the function as it was last. Its code is still there.
+        (text(1, "data"), Some(0)),
+    ]);
+}
+
+/// The function has no code of its own, unless fuel is consumed: then it has, and its callers stay
+/// the same.
+#[test]
+fn another_body_of_an_inlined_function_compiles_its_callers() {
+    let text = |number: u32, other: &str| {
+        format!(
+            r#"(component
+                (core module $m
+                    (func $number (result i32) (i32.const {number}))
+                    (func $other (result i32) {other})
+                    (func (export "f") (result i32) (i32.add (call $number) (i32.const 1)))
+                    (func (export "g") (result i32) (i32.add (call $other) (i32.const 1))))
+                (core instance $i (instantiate $m))
+                (func (export "f") (result u32) (canon lift (core func $i "f")))
+                (func (export "g") (result u32) (canon lift (core func $i "g"))))"#,
+        )
+    };
+    let (small, large) = ("(i32.const 7)", "(block (result i32) (i32.const 7))");
+    assert_misses(&[
+        (text(1, small), None),
+        // The list, and the function or its caller.
+        (text(2, small), Some(2)),
+        (text(1, small), Some(0)),
+        (text(1, large), None),
+        // The list.
+        (text(2, large), Some(1)),
+        (text(2, small), Some(0)),
+    ]);
 }
 
 /// Functions are found without a look at their bodies then, but their places are other ones.

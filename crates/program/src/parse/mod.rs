@@ -15,7 +15,7 @@ pub(crate) use component::{Capture, Component, ComponentIndex, DefinitionKind, O
 pub(crate) use module::CoreModule;
 pub(crate) use types::{heap_type, ref_type, val_type};
 
-use crate::{Check, wasm_features};
+use crate::{Check, inlinable, wasm_features};
 use anyhow::{Result, bail, ensure};
 use body::Unvalidated;
 use component::ComponentBuilder;
@@ -75,6 +75,9 @@ pub(crate) fn parse<'a>(
         .map(|module| module.finish(&numbers));
     let mut modules = modules.collect::<Result<_>>()?;
     body::validate_all(reader.bodies, &mut modules, check)?;
+    for module in modules.values_mut() {
+        module.ir.inlinable = inlinable::functions(&module.ir);
+    }
     Ok(Parsed {
         components: reader.components,
         root,

@@ -79,6 +79,7 @@ impl<'a> ModuleBuilder<'a> {
             funcs: IndexVec::new(),
             imported_funcs: 0,
             bodies: Vec::new(),
+            inlinable: Vec::new(),
             names: Vec::new(),
             name: None,
         };

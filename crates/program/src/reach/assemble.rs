@@ -15,9 +15,8 @@ use mintage_environ::layout::{HeapShape, Shape};
 use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
     CoreInstanceId, DataId, DomainId, ElemId, IndexVec, LiftId, MemoryId, ObjectTypeId,
-    ObjectTypes, SigId, Signatures, TagId,
+    ObjectTypes, Signatures, TagId,
 };
-use std::collections::BTreeSet;
 
 /// Assembles the program.
 pub(super) fn program<'a>(
@@ -110,7 +109,7 @@ pub(super) fn program<'a>(
     let modules = parsed.modules.into_values().map(|module| module.ir);
     Ok(Program {
         modules: modules.collect(),
-        entries: entries(&interface),
+        entries: interface.entries(),
         instances: kept_instances,
         shape,
         tables: tables.collect(),
@@ -351,56 +350,4 @@ fn objects(
     };
     let defined = defined.iter().map(|(_, ty)| Ok(ty.layout.clone()));
     defined.chain(tags.values().map(exception)).collect()
-}
-
-/// Returns the signatures of all core functions that the host calls.
-fn entries(interface: &ComponentInterface) -> Vec<SigId> {
-    let lifts = interface.lifts.values().flat_map(|lift| {
-        [Some(lift.callee), lift.post_return, lift.options.realloc]
-            .into_iter()
-            .flatten()
-    });
-    let tasks = interface
-        .lift_tasks
-        .values()
-        .chain(interface.tasks.values());
-    let callbacks = tasks.flatten().filter_map(|task| task.callback);
-
-    let reallocs = interface
-        .lowers
-        .values()
-        .map(|lower| &lower.options)
-        .chain(interface.end_ops.values().map(|op| &op.options))
-        .filter_map(|options| options.realloc);
-    let starts = interface
-        .initializers
-        .iter()
-        .filter_map(|initializer| match initializer {
-            Initializer::Start { callee, .. } => Some(*callee),
-            _ => None,
-        });
-    let core = interface
-        .core_exports
-        .iter()
-        .filter_map(|export| match export.item {
-            CoreItem::Func(callee, _) => Some(callee),
-            _ => None,
-        });
-    let dtors = interface
-        .resources
-        .values()
-        .filter_map(|resource| match resource {
-            Resource::Defined { dtor, .. } => *dtor,
-            Resource::Imported { .. } => None,
-        });
-    let signatures: BTreeSet<SigId> = lifts
-        .chain(reallocs)
-        .chain(starts)
-        .chain(core)
-        .chain(dtors)
-        .chain(callbacks)
-        .map(|callee| callee.sig)
-        .chain(interface.thread_starts.iter().copied())
-        .collect();
-    signatures.into_iter().collect()
 }
