@@ -2,8 +2,8 @@
 
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, wait};
 use ::mintage::{
-    Cache, CacheConfig, Component, ComponentNamedList, Config, Engine, FunctionStore, Instance,
-    Inlining, InstancePre, Lift, Linker, Lower, OptLevel, Store, TypedFunc,
+    Cache, CacheConfig, Component, ComponentNamedList, Config, Engine, FunctionStore, Inlining,
+    Instance, InstancePre, Lift, Linker, Lower, OptLevel, Store, TypedFunc,
 };
 use anyhow::Result;
 use futures_util::future::try_join_all;

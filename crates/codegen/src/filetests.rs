@@ -20,7 +20,7 @@ use crate::compiler::{Compiler, Made, Scratch};
 use crate::isa::{TEST_ARCHITECTURE, test_processor};
 use anyhow::{Context as _, Result, bail, ensure};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{Builtin, Feature, FuncKey, OptLevel, Tunables};
+use mintage_environ::{Builtin, Feature, FuncKey, Inlining, OptLevel, Tunables};
 use mintage_program::Program;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -186,11 +186,13 @@ fn expand(input: &str) -> Result<String> {
     Ok(file)
 }
 
-/// Returns settings under which every exported core function is compiled, and CLIF is verified.
+/// Returns settings under which every exported core function is compiled, none into another, and
+/// CLIF is verified.
 fn test_tunables() -> Tunables {
     Tunables {
         debug_verifier: true,
         core_exports: true,
+        inlining: Inlining::No,
         ..Tunables::default()
     }
 }
@@ -305,6 +307,7 @@ fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
         "consume_fuel" => tunables.consume_fuel = value.parse()?,
         "fuel_by_length" => tunables.fuel_by_length = value.parse()?,
         "opt_level" if value == "none" => tunables.opt_level = OptLevel::None,
+        "inlining" if value == "yes" => tunables.inlining = Inlining::Yes,
         _ => bail!("unknown setting `{setting}`"),
     }
     Ok(())

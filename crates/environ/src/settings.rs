@@ -109,7 +109,6 @@ impl Tunables {
     /// Returns whether small functions are compiled into their callers. They are not where code is
     /// not optimized, and where calls are counted.
     pub fn inlines(&self) -> bool {
-        self.inlining == Inlining::Yes
-            && self.opt_level != OptLevel::None && !self.consume_fuel
+        self.inlining == Inlining::Yes && self.opt_level != OptLevel::None && !self.consume_fuel
     }
 }

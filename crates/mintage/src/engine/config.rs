@@ -6,10 +6,10 @@ use crate::error::Context;
 use crate::error::{Result, ensure};
 #[cfg(feature = "compiler")]
 use mintage_compile::FunctionCache;
-pub use mintage_environ::{Inlining, OptLevel};
 #[cfg(feature = "compiler")]
 use mintage_environ::{CpuFeatures, TargetRequest};
 use mintage_environ::{Feature, Features, Tunables};
+pub use mintage_environ::{Inlining, OptLevel};
 pub use mintage_runtime::PoolConfig;
 use mintage_runtime::StackPool;
 use std::sync::Arc;

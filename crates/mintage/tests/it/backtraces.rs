@@ -3,7 +3,8 @@
 
 use crate::common::message;
 use mintage::{
-    Component, Engine, Instance, Linker, Result, Store, StoreContextMut, Trap, WasmBacktrace,
+    Component, Config, Engine, Inlining, Instance, Linker, Result, Store, StoreContextMut, Trap,
+    WasmBacktrace,
 };
 
 /// `$caller` passes a character to `$callee`, directly (`run`) or through a table (`through`);
@@ -69,9 +70,41 @@ fn adapters_have_no_frames() -> Result<()> {
     Ok(())
 }
 
+/// Returns an engine whose backtraces have all functions.
+fn without_inlining() -> Result<Engine> {
+    Engine::new(Config::new().compiler_inlining(Inlining::No))
+}
+
+/// What happens in a function that is inlined is reported at the call.
+#[test]
+fn inlined_functions_have_no_frames() -> Result<()> {
+    const TEXT: &str = r#"(component
+        (core module $m
+            (func $divide (param i32) (drop (i32.div_u (i32.const 1) (local.get 0))))
+            (func $between (param i32) (call $divide (local.get 0)))
+            (func (export "run") (param i32) (nop) (call $between (local.get 0))))
+        (core instance $i (instantiate $m))
+        (func (export "run") (param "x" u32) (canon lift (core func $i "run"))))"#;
+    for (engine, frames, offset) in [
+        (Engine::default(), vec!["run"], 4),
+        (without_inlining()?, vec!["divide", "between", "run"], 5),
+    ] {
+        let component = Component::new(&engine, TEXT)?;
+        let mut store = Store::new(&engine, ());
+        let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+        let run = instance.get_typed_func::<(u32,), ()>(&mut store, "run")?;
+        let error = run.call(&mut store, (0,)).expect_err("it traps");
+        let backtrace = error.downcast_ref::<WasmBacktrace>().expect("a backtrace");
+        assert_eq!(names(backtrace), frames);
+        // Of the call after `nop` and `local.get`, or of the division.
+        assert_eq!(backtrace.frames()[0].func_offset(), Some(offset));
+    }
+    Ok(())
+}
+
 #[test]
 fn frames_tell_where_they_are() -> Result<()> {
-    let engine = Engine::default();
+    let engine = without_inlining()?;
     let text = r#"(component
         (core module $guest
             (import "" "unused" (func $unused))
@@ -173,7 +206,7 @@ fn nested(mut store: StoreContextMut<'_, Nested>, (depth,): (u32,)) -> Result<()
 
 #[test]
 fn errors_of_host_functions_tell_who_called_them() -> Result<()> {
-    let engine = Engine::default();
+    let engine = without_inlining()?;
     let component = Component::new(&engine, CALLER)?;
     let mut linker = Linker::new(&engine);
     linker.root().func_wrap("host", nested)?;
@@ -199,7 +232,7 @@ fn errors_of_host_functions_tell_who_called_them() -> Result<()> {
 
 #[test]
 fn backtraces_are_of_one_store_and_the_innermost_is_kept() -> Result<()> {
-    let engine = Engine::default();
+    let engine = without_inlining()?;
     let component = Component::new(&engine, CALLER)?;
     let mut linker = Linker::new(&engine);
     linker.root().func_wrap("host", nested)?;

@@ -396,7 +396,8 @@ fn handles_of_former_stores_have_no_effect() {
 
 #[test]
 fn epochs_that_begin_in_a_host_function_count() {
-    const CALL: &str = r#"(func $f)
+    // A function that is not inlined.
+    const CALL: &str = r#"(func $f (block))
         (func (export "run") (param i32) (result i32) (call $host) (call $f) (i32.const 7))"#;
     let engine = engine();
     let component = component(&engine, CALL);

@@ -3,10 +3,10 @@
 use super::assembler::{
     Arithmetic, Flag, Gpr, Label, Memory, Operand, RAX, RCX, RDX, RSP, Shift, Width,
 };
-use super::convention::{self, Passed};
+use super::convention::{self, Passed, Passing};
 use super::integer::Condition;
 use super::moves::{self, Location, Move, Moves, Source};
-use super::{Done, Emitter, is_tail_call, precision, preserves_registers};
+use super::{Done, Emitter, SETUP_AREA, is_tail_call, precision, preserves_registers};
 use crate::compiled::RelocationKind;
 use crate::fast::plan::{Role, Unsupported};
 use crate::output;
@@ -241,20 +241,7 @@ impl Emitter<'_> {
         if preserves_registers(func, signature) && !arguments.iter().all(is_context) {
             return Err(Unsupported::Convention);
         }
-        let mut moves = Moves::new();
-        for (&value, passed) in arguments.iter().zip(parameters) {
-            let to = match passed {
-                Passed::Integer(register) => Location::Integer(register.0),
-                Passed::Float(register) => Location::Float(register.0),
-                Passed::Stack(offset) => Location::Outgoing(offset as i32),
-            };
-            moves.push(Move {
-                to,
-                from: self.source(value)?,
-                precision: precision(self.type_of(value)),
-            });
-        }
-        moves::emit(&mut self.assembler, &mut moves);
+        self.pass(arguments, parameters)?;
         if is_tail_call(opcode) {
             self.leave();
             match callee {
@@ -281,10 +268,41 @@ impl Emitter<'_> {
             // The callee has removed its arguments.
             self.arithmetic_constant(Arithmetic::Sub, RSP, stack as i32);
         }
+        self.receive(func.dfg.inst_results(inst), results);
+        Ok(())
+    }
+
+    /// Moves arguments or results to where they are passed.
+    fn pass(&mut self, values: &[Value], passing: Passing) -> Done {
         let mut moves = Moves::new();
-        for (&value, passed) in func.dfg.inst_results(inst).iter().zip(results) {
+        for (&value, passed) in values.iter().zip(passing) {
+            let to = match passed {
+                Passed::Integer(register) => Location::Integer(register.0),
+                Passed::Float(register) => Location::Float(register.0),
+                Passed::Stack(offset) => Location::Outgoing(offset as i32),
+            };
+            moves.push(Move {
+                to,
+                from: self.source(value)?,
+                precision: precision(self.type_of(value)),
+            });
+        }
+        moves::emit(&mut self.assembler, &mut moves);
+        Ok(())
+    }
+
+    /// Moves parameters or results from where they are passed.
+    pub(super) fn receive(&mut self, values: &[Value], passing: Passing) {
+        let mut moves = Moves::new();
+        for (&value, passed) in values.iter().zip(passing) {
             let ty = self.type_of(value);
             let from = match passed {
+                Passed::Integer(register) if self.plan.role(value) == Role::Context => {
+                    if register != self.context {
+                        self.assembler.load(Width::Quad, self.context, register);
+                    }
+                    continue;
+                }
                 Passed::Integer(register) => {
                     if ty != types::I64 {
                         self.assembler.load(Width::Double, register, register);
@@ -292,7 +310,8 @@ impl Emitter<'_> {
                     Location::Integer(register.0)
                 }
                 Passed::Float(register) => Location::Float(register.0),
-                Passed::Stack(_) => return Err(Unsupported::Convention),
+                // Integers on the stack are zero-extended.
+                Passed::Stack(offset) => Location::Frame((SETUP_AREA + offset) as i32),
             };
             if let Some(to) = self.location_of(value) {
                 moves.push(Move {
@@ -303,7 +322,6 @@ impl Emitter<'_> {
             }
         }
         moves::emit(&mut self.assembler, &mut moves);
-        Ok(())
     }
 
     /// Notes the references in the frame at a call that was just emitted.
@@ -331,21 +349,7 @@ impl Emitter<'_> {
     }
 
     fn return_(&mut self, inst: Inst) -> Done {
-        let mut moves = Moves::new();
-        let results = self.results.clone();
-        for (&value, passed) in self.func.dfg.inst_args(inst).iter().zip(results) {
-            let to = match passed {
-                Passed::Integer(register) => Location::Integer(register.0),
-                Passed::Float(register) => Location::Float(register.0),
-                Passed::Stack(_) => return Err(Unsupported::Convention),
-            };
-            moves.push(Move {
-                to,
-                from: self.source(value)?,
-                precision: precision(self.type_of(value)),
-            });
-        }
-        moves::emit(&mut self.assembler, &mut moves);
+        self.pass(self.func.dfg.inst_args(inst), self.results.clone())?;
         self.leave();
         let incoming = u16::try_from(self.incoming).map_err(|_| Unsupported::Frame)?;
         self.assembler.return_(incoming);

@@ -36,7 +36,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::TargetIsa;
 use mintage_environ::{StackMap, Trap};
-use moves::{Location, Move, Moves, Source};
+use moves::{Location, Source};
 use smallvec::SmallVec;
 
 const REGISTERS: Registers = Registers {
@@ -322,36 +322,8 @@ impl Emitter<'_> {
         let Some(entry) = self.func.layout.entry_block() else {
             return Err(Unsupported::Unexpected);
         };
-        let mut moves = Moves::new();
         let parameters = self.func.dfg.block_params(entry);
-        for (&value, passed) in parameters.iter().zip(self.parameters.clone()) {
-            let ty = self.type_of(value);
-            let from = match passed {
-                Passed::Integer(register) if self.plan.role(value) == Role::Context => {
-                    if register != self.context {
-                        self.assembler.load(Width::Quad, self.context, register);
-                    }
-                    continue;
-                }
-                Passed::Integer(register) => {
-                    if ty != types::I64 {
-                        self.assembler.load(Width::Double, register, register);
-                    }
-                    Location::Integer(register.0)
-                }
-                Passed::Float(register) => Location::Float(register.0),
-                // Integers on the stack are zero-extended.
-                Passed::Stack(offset) => Location::Frame((SETUP_AREA + offset) as i32),
-            };
-            if let Some(to) = self.location_of(value) {
-                moves.push(Move {
-                    to,
-                    from: Source::Location(from),
-                    precision: precision(ty),
-                });
-            }
-        }
-        moves::emit(&mut self.assembler, &mut moves);
+        self.receive(parameters, self.parameters.clone());
         Ok(())
     }
 

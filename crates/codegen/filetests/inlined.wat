@@ -1,0 +1,42 @@
+;; Small functions of this and of another module take the place of calls. The code has the location
+;; of the call.
+;;! set inlining=yes
+;;! clif core[1]:f3
+(component
+  (core module $A
+    (global $g (mut i32) (i32.const 0))
+    (memory 1)
+    (func (export "get") (param i32) (result i32) (local i32)
+      (global.set $g (local.get 1))
+      (i32.load offset=4 (local.get 0))))
+  (core instance $a (instantiate $A))
+  (core module $B
+    (import "" "get" (func $get (param i32) (result i32)))
+    (func $forward (param i32) (result i32) (call $get (i32.add (local.get 0) (i32.const 1))))
+    (func $large (param i32) (result i32) (block (result i32) (local.get 0)))
+    (func (export "run") (param i32) (result i32)
+      (i32.mul (call $forward (local.get 0)) (call $large (local.get 0)))))
+  (core instance $b (instantiate $B (with "" (instance (export "get" (func $a "get"))))))
+  (func (export "run") (param "x" u32) (result u32) (canon lift (core func $b "run"))))
+;; == clif core[1]:f3
+;; function u16777217:3(i64 vmctx, i32) -> i32 tail {
+;;     region0 = 0 "global"
+;;     region1 = 1 "memory"
+;;     gv0 = vmctx
+;;     gv1 = load.i64 notrap aligned gv0-128
+;;     sig0 = (i64 vmctx, i32) -> i32 tail
+;;     fn0 = colocated u16777217:2 sig0
+;;     stack_limit = gv1
+;;
+;;                                 block0(v0: i64, v1: i32):
+;; @00a0                               v2 = iconst.i32 1
+;; @00a0                               v3 = iadd v1, v2  ; v2 = 1
+;; @00a0                               v4 = iconst.i32 0
+;; @00a0                               store notrap aligned region0 v4, v0-140  ; v4 = 0
+;; @00a0                               v5 = uextend.i64 v3
+;; @00a0                               v6 = iadd v0, v5
+;; @00a0                               v7 = load.i32 region1 v6+4
+;; @00a4                               v8 = call fn0(v0, v1)
+;; @00a6                               v9 = imul v7, v8
+;; @00a7                               return v9
+;; }
