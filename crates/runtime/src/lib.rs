@@ -50,7 +50,8 @@ mod slab;
 mod sys;
 
 pub use code::{
-    Callee, Code, DebugInfo, LoadCheck, artifact_file_settings, artifact_settings, host,
+    Base, Borrowed, Callee, Code, DebugInfo, LoadCheck, artifact_file_settings, artifact_settings,
+    host,
 };
 pub use component::concurrent::{Peer, PeerCopy};
 pub use component::error_context::ErrorContext;

@@ -4,7 +4,7 @@ use super::compile::Kind;
 use super::{Component, load_check};
 use crate::Engine;
 use crate::engine::Cache;
-use crate::engine::cache::Key;
+use crate::engine::cache::{Entry, Key};
 use crate::error::dwarf::{DebugInfo, Identity};
 use mintage_artifact::Check;
 use mintage_runtime::Code;
@@ -87,16 +87,22 @@ impl Component {
     }
 
     fn load_cached(engine: &Engine, cache: &Cache, key: &Key) -> Option<Component> {
-        let (file, entry) = cache.find(key)?;
+        let Entry {
+            file,
+            artifact_size,
+            base,
+            authenticity,
+        } = cache.find(key)?;
         // The tag covers all bytes, so the hash of most of them need not be compared as well.
         let check = load_check(engine, Check::Metadata);
-        let accept = |artifact: &[u8]| entry.is_authentic(artifact);
+        let accept = |artifact: &[u8]| authenticity.is_proved_by(artifact);
         // SAFETY: the tag of an authentic entry was computed with the secret that only this user
-        // can read, by `Cache::insert`, of an artifact that the compiler had just made. An entry is
-        // complete when it gets its name, and is not written afterwards. It belongs to this user,
-        // and no one else may write it.
+        // can read, by `Cache::insert`, of an artifact that the compiler had just made. The file of
+        // an entry is complete when it gets its name, and is not written afterwards. It belongs to
+        // this user, and no one else may write it. All of that is true of the base as well, which
+        // is an entry.
         let code =
-            unsafe { Code::open_if(file, entry.artifact_size, accept, &check, engine.pool()) };
+            unsafe { Code::open_if(file, artifact_size, base, accept, &check, engine.pool()) };
         Self::from_code(engine, code.ok()?).ok()
     }
 
@@ -107,7 +113,7 @@ impl Component {
         };
         cache.miss();
         if let Some(key) = key {
-            cache.insert(&key, artifact);
+            cache.insert(&key, artifact, engine.pool().shares_code());
         }
     }
 }

@@ -7,6 +7,7 @@ mod async_calls;
 mod backtraces;
 mod bindgen;
 mod cache;
+mod cache_bases;
 mod calls;
 mod collector;
 mod compile_limits;

@@ -10,7 +10,7 @@ const FUNCTIONS: u32 = 4000;
 
 /// A component whose `answer` is of its own, while its other functions are those of all: `call`
 /// gives the number of the function if `x` is 0.
-fn program(answer: u32) -> String {
+pub fn program(answer: u32) -> String {
     let mut text = format!(
         r#"(component (core module $m
             (memory 1)
@@ -45,7 +45,7 @@ fn program(answer: u32) -> String {
 }
 
 /// Checks that the component's functions are its own, and those of all.
-fn check(component: &Component, answer: u32) {
+pub fn check(component: &Component, answer: u32) {
     let engine = component.engine();
     let mut store = Store::new(engine, ());
     let instance = Linker::new(engine)
@@ -64,7 +64,7 @@ fn check(component: &Component, answer: u32) {
     assert_eq!(trap, Some(&Trap::MemoryOutOfBounds), "{error:?}");
 }
 
-fn shared(engine: &Engine) -> usize {
+pub fn shared(engine: &Engine) -> usize {
     engine.metrics().shared_code_bytes
 }
 

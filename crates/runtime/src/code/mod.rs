@@ -1,8 +1,10 @@
 //! [`Code`]: a loaded artifact, whose functions can be called.
 
+mod base;
 mod callees;
 mod debug_info;
 
+pub use base::{Base, Borrowed};
 pub use callees::{Callee, TaskCallees};
 pub use debug_info::DebugInfo;
 
@@ -13,6 +15,7 @@ use crate::slab::Image;
 use crate::sys::mmap::{self, FileMapping};
 use crate::sys::{self, signals, thread};
 use anyhow::{Context, Result, ensure};
+use base::MappedBase;
 use callees::{Callees, Text};
 use mintage_artifact::{Artifact, Check, Metadata, TEXT_CHUNK};
 use mintage_environ::component::{ComponentInterface, CoreCallee};
@@ -69,6 +72,15 @@ impl StartedImage {
     }
 }
 
+/// The files besides its own that a mapping of an artifact has parts of.
+pub(crate) enum Others {
+    None,
+    /// Those of components that have the same code.
+    Shared(SharedText),
+    /// One that has what the artifact's own file lacks.
+    Base(MappedBase),
+}
+
 /// The addresses of the bytes of data segments, by number. Control blocks point to them.
 struct DataSegments(Box<[*const u8]>);
 
@@ -109,38 +121,55 @@ impl Code {
         // SAFETY: as the caller promises.
         let mapping = unsafe { FileMapping::open(path)? };
         // SAFETY: as the caller promises.
-        unsafe { Self::publish(mapping, None, check, pool) }
+        unsafe { Self::publish(mapping, Others::None, check, pool) }
             .with_context(|| format!("cannot load the artifact {}", path.display()))
     }
 
-    /// Maps the artifact in the first `len` bytes of `file`, if `accept` returns true for them. Its
-    /// instances get their slabs from `pool`.
+    /// Maps the artifact in the first `len` bytes of `file`, with what it borrows from `base`, if
+    /// `accept` returns true for the bytes. Its instances get their slabs from `pool`.
     ///
     /// `accept` reads the bytes where they are mapped, so they are those that are then loaded.
     ///
     /// # Errors
     ///
-    /// As [`Code::open`], and if `accept` returns false.
+    /// As [`Code::open`], if `accept` returns false, and if the artifact borrows other bytes than
+    /// whole chunks of its text.
     ///
     /// # Safety
     ///
     /// If `accept` returns true for the bytes, this project's compiler made them. No one ever
-    /// changes the file, but it may be removed.
+    /// changes the file or the base, but they may be removed.
     pub unsafe fn open_if(
         file: File,
         len: usize,
+        base: Option<Base>,
         accept: impl FnOnce(&[u8]) -> bool,
         check: &LoadCheck,
         pool: &Arc<Pool>,
     ) -> Result<Arc<Code>> {
         // SAFETY: as the caller promises.
         let mapping = unsafe { FileMapping::of_file(file, len) }.context("cannot map the file")?;
+        // SAFETY: no one has read the mapping, and the base never changes, as the caller promises.
+        let base = base.map(|base| unsafe { base.map(&mapping) }).transpose()?;
         ensure!(
             accept(mapping.as_ref()),
             artifact!(Damaged, "the artifact is not accepted")
         );
-        // SAFETY: as the caller promises.
-        unsafe { Self::publish(mapping, None, check, pool) }
+        match base {
+            None => {
+                // SAFETY: as the caller promises.
+                unsafe { Self::publish(mapping, Others::None, check, pool) }
+            }
+            Some(base) if pool.config().share_code => {
+                // SAFETY: as the caller promises.
+                unsafe { Self::publish(mapping, Others::Base(base), check, pool) }
+            }
+            // Other components map the base, too. The host wants code of its own for each.
+            Some(_) => {
+                // SAFETY: as the caller promises.
+                unsafe { Self::publish_copy(mapping.as_ref(), check, pool) }
+            }
+        }
     }
 
     /// Maps a copy of the artifact in `bytes`. Its instances get their slabs from `pool`.
@@ -186,20 +215,20 @@ impl Code {
             // SAFETY: no one has read the new mapping.
             unsafe { shared.map(&mapping, text)? };
         }
-        let shared = shared.map(|(shared, _)| shared);
+        let others = shared.map_or(Others::None, |(shared, _)| Others::Shared(shared));
         // SAFETY: as the caller promises.
-        unsafe { Self::publish(mapping, shared, check, pool) }
+        unsafe { Self::publish(mapping, others, check, pool) }
     }
 
     /// Checks the artifact, makes its text executable, and resolves the keys that the host needs.
-    /// `shared` has what the mapping shares already.
+    /// `others` are the files that the mapping has parts of already, besides its own.
     ///
     /// # Safety
     ///
     /// The mapping holds an artifact that this project's compiler made.
     pub(crate) unsafe fn publish(
         mapping: FileMapping,
-        shared: Option<Arc<SharedText>>,
+        others: Others,
         check: &LoadCheck,
         pool: &Arc<Pool>,
     ) -> Result<Arc<Code>> {
@@ -220,7 +249,15 @@ impl Code {
         signals::install()?;
 
         let range = artifact.text_range();
-        let shared = match shared {
+        let (shared, base) = match others {
+            Others::None => (None, None),
+            Others::Shared(shared) => (Some(shared), None),
+            Others::Base(base) => {
+                let places = base.places_in(&range).map_err(damaged)?;
+                (None, Some((base, places)))
+            }
+        };
+        let mut shared = match shared {
             Some(shared) => Some(shared),
             None => {
                 let may_change = !artifact.owner().is_immutable();
@@ -233,8 +270,13 @@ impl Code {
                 shared
             }
         };
-        if shared.is_some() && artifact.owner().is_immutable() {
-            pool.texts().offer(&artifact);
+        if let (Some(shared), Some((base, places))) = (&mut shared, base) {
+            shared.keep_base(base.file(), places);
+        }
+        if let Some(shared) = &shared
+            && artifact.owner().is_immutable()
+        {
+            pool.texts().offer(&artifact, shared);
         }
         let landing_pads = artifact.metadata().target.has_landing_pads();
         artifact
@@ -248,7 +290,7 @@ impl Code {
         let data_segments = DataSegments::resolve(&artifact).map_err(damaged)?;
         Ok(Arc::new(Code {
             artifact,
-            shared,
+            shared: shared.map(Arc::new),
             text,
             callees,
             data_segments,
@@ -495,9 +537,9 @@ fn find_shared<B: AsRef<[u8]>>(
     artifact: &Artifact<B>,
     pool: &Pool,
     is_own: bool,
-) -> Option<Arc<SharedText>> {
+) -> Option<SharedText> {
     let may_share = pool.config().share_code && !artifact.metadata().text_chunks.is_empty();
-    may_share.then(|| Arc::new(pool.texts().find(artifact, is_own)))
+    may_share.then(|| pool.texts().find(artifact, is_own))
 }
 
 /// Returns the settings that the artifact in `bytes` was compiled with.

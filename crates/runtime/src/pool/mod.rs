@@ -103,6 +103,11 @@ impl Pool {
         })
     }
 
+    /// Returns whether components may map machine code that others have, too.
+    pub fn shares_code(&self) -> bool {
+        self.config.share_code
+    }
+
     pub(crate) fn config(&self) -> &PoolConfig {
         &self.config
     }

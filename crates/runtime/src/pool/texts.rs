@@ -8,6 +8,10 @@
 //!
 //! A file that its owner may change when the component is gone is not mapped by others. If many
 //! components have a chunk in such files, it is copied to a file in memory.
+//!
+//! The file of a component may lack chunks. A copy in memory has none of those that are mapped from
+//! other files, and an entry of a cache none of those that its [`Base`](crate::Base) has. Others
+//! map such a chunk from the file that has it.
 
 use crate::sys::mmap::FileMapping;
 use anyhow::{Context, Result};
@@ -52,27 +56,35 @@ enum Chunk {
     },
     /// It is in the file of an artifact that never changes, at this offset.
     InArtifact(Weak<Artifact<FileMapping>>, usize),
-    /// There is a copy at this offset.
-    Copied(Weak<FileMapping>, usize),
+    /// It is in another file that never changes, at this offset: a copy, or a component's base.
+    InFile(Weak<FileMapping>, usize),
 }
 
 /// A mapping of a file that never changes.
 #[derive(Clone)]
 enum Source {
     Artifact(Arc<Artifact<FileMapping>>),
-    Copy(Arc<FileMapping>),
+    File(Arc<FileMapping>),
 }
 
 impl Source {
     fn mapping(&self) -> &FileMapping {
         match self {
             Self::Artifact(artifact) => artifact.owner(),
-            Self::Copy(copy) => copy,
+            Self::File(file) => file,
         }
     }
 }
 
 impl Chunk {
+    /// Returns the chunk that is at an offset of a source.
+    fn at(source: &Source, offset: usize) -> Chunk {
+        match source {
+            Source::Artifact(artifact) => Self::InArtifact(Arc::downgrade(artifact), offset),
+            Source::File(file) => Self::InFile(Arc::downgrade(file), offset),
+        }
+    }
+
     /// Returns a file that the chunk can be mapped from, and its place there.
     fn source(&self) -> Option<(Source, usize)> {
         match self {
@@ -80,7 +92,7 @@ impl Chunk {
             Self::InArtifact(artifact, offset) => {
                 Some((Source::Artifact(artifact.upgrade()?), *offset))
             }
-            Self::Copied(copy, offset) => Some((Source::Copy(copy.upgrade()?), *offset)),
+            Self::InFile(file, offset) => Some((Source::File(file.upgrade()?), *offset)),
         }
     }
 
@@ -88,7 +100,7 @@ impl Chunk {
         match self {
             Self::Own { last, .. } => last.strong_count() > 0,
             Self::InArtifact(artifact, _) => artifact.strong_count() > 0,
-            Self::Copied(copy, _) => copy.strong_count() > 0,
+            Self::InFile(file, _) => file.strong_count() > 0,
         }
     }
 }
@@ -97,6 +109,8 @@ impl Chunk {
 /// lives.
 pub struct SharedText {
     parts: Vec<Part>,
+    /// The parts that are mapped from the component's base.
+    base: Vec<Part>,
     /// Shows that the component still has its chunks.
     owner: Arc<()>,
     /// Counts the bytes of all parts.
@@ -124,6 +138,7 @@ impl SharedTexts {
         let (text, hashes) = (artifact.text(), &artifact.metadata().text_chunks);
         let mut shared = SharedText {
             parts: Vec::new(),
+            base: Vec::new(),
             owner: Arc::default(),
             bytes: self.bytes.clone(),
         };
@@ -141,16 +156,20 @@ impl SharedTexts {
         shared
     }
 
-    /// Lets others map the text of an artifact, whose file never changes.
-    pub fn offer(&self, artifact: &Arc<Artifact<FileMapping>>) {
+    /// Lets others map the text of an artifact, whose file never changes. What the file may lack,
+    /// they map from where `shared` has it.
+    pub fn offer(&self, artifact: &Arc<Artifact<FileMapping>>, shared: &SharedText) {
         let text = artifact.text_range();
         let mut known = self.lock();
         for (index, hash) in artifact.metadata().text_chunks.iter().enumerate() {
-            let place = text.start + chunk_range(index, text.len()).start;
-            let in_artifact = || Chunk::InArtifact(Arc::downgrade(artifact), place);
-            let chunk = known.chunks.entry(*hash).or_insert_with(in_artifact);
+            let range = chunk_range(index, text.len());
+            let offered = || match shared.place(&range) {
+                Some((source, offset)) => Chunk::at(source, offset),
+                None => Chunk::InArtifact(Arc::downgrade(artifact), text.start + range.start),
+            };
+            let chunk = known.chunks.entry(*hash).or_insert_with(offered);
             if chunk.source().is_none() {
-                *chunk = in_artifact();
+                *chunk = offered();
             }
         }
     }
@@ -213,11 +232,13 @@ impl SharedTexts {
         let copy = Arc::new(copy);
         let mut known = self.lock();
         let parts = indexes.iter().zip(places).map(|(&index, (offset, _))| {
-            let chunk = Chunk::Copied(Arc::downgrade(&copy), offset);
-            known.chunks.insert(hashes[index], chunk);
+            let source = Source::File(copy.clone());
+            known
+                .chunks
+                .insert(hashes[index], Chunk::at(&source, offset));
             Part {
                 range: chunk_range(index, text.len()),
-                source: Source::Copy(copy.clone()),
+                source,
                 offset,
             }
         });
@@ -261,7 +282,27 @@ fn joined(parts: Vec<Part>) -> Vec<Part> {
 }
 
 impl SharedText {
-    /// Returns whether nothing is mapped from other files.
+    /// Keeps the base of the component, which lends it the parts of the text at these places, each
+    /// with its offset in the base.
+    pub fn keep_base(&mut self, base: &Arc<FileMapping>, places: Vec<(Range<usize>, usize)>) {
+        let parts = places.into_iter().map(|(range, offset)| Part {
+            range,
+            source: Source::File(base.clone()),
+            offset,
+        });
+        // A part that is mapped from elsewhere now does not need the base.
+        let is_needed = |part: &Part| !self.parts.iter().any(|other| other.contains(&part.range));
+        self.base = parts.filter(is_needed).collect();
+    }
+
+    /// Returns the other file that a chunk of the text is mapped from, and its place there.
+    fn place(&self, chunk: &Range<usize>) -> Option<(&Source, usize)> {
+        let mut parts = self.parts.iter().chain(&self.base);
+        let part = parts.find(|part| part.contains(chunk))?;
+        Some((&part.source, part.offset + chunk.start - part.range.start))
+    }
+
+    /// Returns whether nothing is mapped from files of other components.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
@@ -297,8 +338,9 @@ impl SharedText {
     pub unsafe fn map(&self, mapping: &FileMapping, text: &Range<usize>) -> Result<()> {
         for part in &self.parts {
             let range = part.within(text);
-            // SAFETY: the source has the bytes that the artifact has there, since their hashes are
-            // equal; so says the caller of the bytes that are mapped now, if anyone has read them.
+            // SAFETY: the file of the source has the bytes that the artifact has there, since their
+            // hashes are equal; so says the caller of the bytes that are mapped now, if anyone has
+            // read them.
             unsafe { mapping.replace(range, part.source.mapping(), part.offset) }
                 .context("cannot map machine code that is shared")?;
         }
@@ -307,6 +349,10 @@ impl SharedText {
 }
 
 impl Part {
+    fn contains(&self, range: &Range<usize>) -> bool {
+        self.range.start <= range.start && range.end <= self.range.end
+    }
+
     /// Returns the place of the part in a file whose text is at `text`.
     fn within(&self, text: &Range<usize>) -> Range<usize> {
         text.start + self.range.start..text.start + self.range.end

@@ -1,7 +1,7 @@
 //! Tests of slabs: filled, written all over, and reset.
 
 use super::*;
-use crate::code::{Code, LoadCheck};
+use crate::code::{Code, LoadCheck, Others};
 use crate::pool::{Pool, PoolConfig};
 use crate::sys::mmap::FileMapping;
 use crate::sys::pagemap::Pagemap;
@@ -63,7 +63,7 @@ fn slabs_hold_the_image_and_are_reset_to_it() {
         let has_file = mapping.has_file();
         let pool = Pool::new(PoolConfig::new().keep_resident(KEEP).pagemap_scan(pagemap));
         // SAFETY: the compiler made the artifact.
-        let code = unsafe { Code::publish(mapping, None, &check, &pool) }.unwrap();
+        let code = unsafe { Code::publish(mapping, Others::None, &check, &pool) }.unwrap();
         assert_eq!(!code.image().mapped().is_empty(), has_file);
         assert!(!code.image().runs().is_empty() && !code.image().patches().is_empty());
         let mut slab = code.acquire(code.image()).unwrap();

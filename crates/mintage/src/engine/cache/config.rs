@@ -178,12 +178,12 @@ impl CacheConfig {
         self
     }
 
-    /// Returns how many bytes the entries may have together.
+    /// Returns how many bytes the entries may take on the disk.
     pub fn files_total_size_soft_limit(&self) -> u64 {
         self.total_size
     }
 
-    /// Sets how many bytes the entries may have together; default: 1 GiB. Beyond it, those that
+    /// Sets how many bytes the entries may take on the disk; default: 1 GiB. Beyond it, those that
     /// were not used for longest are removed. A component whose machine code alone is larger is not
     /// kept.
     pub fn with_files_total_size_soft_limit(&mut self, limit: u64) -> &mut Self {

@@ -3,17 +3,20 @@
 //! | file | what it is |
 //! |---|---|
 //! | `secret` | the secret of the keyed hashes, mode 0600 |
-//! | 64 hexadecimal digits | an entry: artifact, then tag |
+//! | 64 hexadecimal digits | an entry: artifact, index and tag ([`Ending`]) |
 //! | `*.functions` | a pack of compiled functions ([`Packs`](super::packs::Packs)) |
 //! | `*.tmp` | a file that is being written, or that a process has left when it was killed |
 //!
-//! The time of modification of an entry or a pack is that of its last use.
+//! The time of modification of an entry or a pack is that of its last use. A base is never older
+//! than the entries that borrow from it.
 
+use super::entry::{Ending, NewEntry};
 use super::{CacheConfig, CacheStats, HASH_SIZE, Key};
 use crate::error::{Context, Result, bail, ensure};
+use mintage_runtime::Base;
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, FileTimes, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -40,8 +43,18 @@ pub struct Folder {
 pub struct Listed {
     path: PathBuf,
     pub used: SystemTime,
+    /// The number of bytes that it takes on the disk, without holes.
     pub size: u64,
+    /// The number of bytes that can be read.
+    pub len: u64,
     kind: FileKind,
+}
+
+/// The files of an entry, and what follows the artifact. None of it is known to be authentic.
+pub struct Opened {
+    pub file: File,
+    pub ending: Ending,
+    pub base: Option<Base>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,9 +84,25 @@ impl Listed {
         open_regular(&self.path)
     }
 
+    /// Returns the name of an entry.
+    pub fn key(&self) -> Option<Key> {
+        let name = self.path.file_name()?.to_str()?.as_bytes();
+        let mut key = [0; HASH_SIZE];
+        for (byte, digits) in key.iter_mut().zip(name.as_chunks::<2>().0) {
+            let digits = std::str::from_utf8(digits).ok()?;
+            *byte = u8::from_str_radix(digits, 16).ok()?;
+        }
+        (self.kind == FileKind::Entry).then_some(Key(key))
+    }
+
     /// Sets the time of the last use, if the file can be changed.
     pub fn note_use(&self, file: &File) {
         note_use(file, self.used);
+    }
+
+    /// Sets the time of the last use even if it was used a moment before.
+    pub fn note_use_now(&self, file: &File) {
+        let _ = set_use(file, SystemTime::now());
     }
 
     /// Removes the file, if no other process has.
@@ -164,42 +193,57 @@ impl Folder {
         Ok(secret)
     }
 
-    /// Opens an entry, and returns the size of its artifact and its tag. `None` if there is none,
-    /// or if another user could have written it or could still change it.
-    pub fn open(&self, key: &Key) -> Option<(File, usize, [u8; HASH_SIZE])> {
-        let file = open_regular(&self.entry(key)).ok()?;
-        let metadata = file.metadata().ok()?;
-        if metadata.uid() != user() || metadata.mode() & 0o022 != 0 {
-            return None;
-        }
-        let size = usize::try_from(metadata.size()).ok()?;
-        let size = size.checked_sub(HASH_SIZE).filter(|size| *size > 0)?;
-        let mut tag = [0; HASH_SIZE];
-        file.read_exact_at(&mut tag, size as u64).ok()?;
-        note_use(&file, last_use(&metadata));
-        Some((file, size, tag))
+    /// Opens an entry and its base. `None` if one of them does not exist, or if another user could
+    /// have written it or could still change it.
+    pub fn open(&self, key: &Key) -> Option<Opened> {
+        let (file, metadata) = self.open_own(key)?;
+        let ending = Ending::read(&file, metadata.len())?;
+        let used = note_use(&file, last_use(&metadata));
+        let base = match ending.base() {
+            None => None,
+            Some(base) => {
+                let parts = ending.borrowed()?;
+                let (file, metadata) = self.open_own(&base)?;
+                if last_use(&metadata) <= used {
+                    let _ = set_use(&file, SystemTime::now());
+                }
+                Some(Base { file, parts })
+            }
+        };
+        Some(Opened { file, ending, base })
     }
 
-    /// Adds an entry. An artifact that alone exceeds the limits is left out.
+    /// Opens the file of an entry, unless another user could have written it or could still change
+    /// it.
+    pub fn open_own(&self, key: &Key) -> Option<(File, Metadata)> {
+        let file = open_regular(&self.entry(key)).ok()?;
+        let metadata = file.metadata().ok()?;
+        let is_own = metadata.uid() == user() && metadata.mode() & 0o022 == 0;
+        is_own.then_some((file, metadata))
+    }
+
+    /// Adds an entry. One that alone exceeds the limits is left out.
     pub fn add(
         &self,
         key: &Key,
-        artifact: &[u8],
+        entry: &NewEntry<'_>,
         tag: &[u8; HASH_SIZE],
         config: &CacheConfig,
     ) -> Result<()> {
-        self.write(&hexadecimal(key), &[artifact, tag], config)
+        self.write(&hexadecimal(key), &entry.pieces(tag), config)
     }
 
     /// Adds a pack of functions.
     pub fn add_pack(&self, name: &str, bytes: &[u8], config: &CacheConfig) -> Result<()> {
-        self.write(&format!("{name}{PACK}"), &[bytes], config)
+        self.write(&format!("{name}{PACK}"), &[(0, bytes)], config)
     }
 
-    /// Writes a file, then makes room if the limits are exceeded. A file that alone exceeds them is
-    /// left out.
-    fn write(&self, name: &str, parts: &[&[u8]], config: &CacheConfig) -> Result<()> {
-        let size: u64 = parts.iter().map(|part| part.len() as u64).sum();
+    /// Writes a file that has holes between the given pieces, each with its offset, then makes room
+    /// if the limits are exceeded. A file that alone exceeds them is left out.
+    fn write(&self, name: &str, pieces: &[(u64, &[u8])], config: &CacheConfig) -> Result<()> {
+        let size: u64 = pieces.iter().map(|(_, piece)| piece.len() as u64).sum();
+        let ends = pieces.iter().map(|(at, piece)| at + piece.len() as u64);
+        let len = ends.max().unwrap_or_default();
         if size > config.files_total_size_soft_limit() || config.file_count_soft_limit() == 0 {
             return Ok(());
         }
@@ -207,17 +251,17 @@ impl Folder {
         let cannot = || format!("cannot write to the cache folder `{}`", self.path.display());
         // Beyond this limit the process gets a signal that ends it.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-        if limit.is_some_and(|limit| size > limit) {
+        if limit.is_some_and(|limit| len > limit) {
             bail!(
-                "cannot write to the cache folder `{}`: the process may not write files of {size} \
+                "cannot write to the cache folder `{}`: the process may not write files of {len} \
                  bytes",
                 self.path.display()
             );
         }
         let temporary = Temporary::create(&self.path, name).with_context(cannot)?;
-        let mut file = &temporary.file;
-        for part in parts {
-            file.write_all(part).with_context(cannot)?;
+        for (at, piece) in pieces {
+            let written = temporary.file.write_all_at(piece, *at);
+            written.with_context(cannot)?;
         }
         temporary.rename(&path).with_context(cannot)?;
         self.make_room(&path, config)
@@ -259,8 +303,16 @@ impl Folder {
     }
 
     pub fn list_packs(&self) -> Result<Vec<Listed>> {
+        self.list_kind(FileKind::Pack)
+    }
+
+    pub fn list_entries(&self) -> Result<Vec<Listed>> {
+        self.list_kind(FileKind::Entry)
+    }
+
+    fn list_kind(&self, kind: FileKind) -> Result<Vec<Listed>> {
         let mut files = self.list()?;
-        files.retain(|file| file.kind == FileKind::Pack);
+        files.retain(|file| file.kind == kind);
         Ok(files)
     }
 
@@ -302,7 +354,8 @@ impl Folder {
                 files.push(Listed {
                     path: entry.path(),
                     used: last_use(&metadata),
-                    size: metadata.size(),
+                    size: size_on_disk(&metadata),
+                    len: metadata.len(),
                     kind,
                 });
             }
@@ -324,12 +377,26 @@ impl CacheStats {
     }
 }
 
-/// Sets the time of a file's last use, which was `before`. The folder may be on a file system that
-/// is read-only.
-fn note_use(file: &File, before: SystemTime) {
+/// Sets the time of a file's last use, which was `before`, and returns what it is then. The folder
+/// may be on a file system that is read-only.
+fn note_use(file: &File, before: SystemTime) -> SystemTime {
     let now = SystemTime::now();
-    if before + USE_PRECISION < now {
-        let _ = file.set_times(FileTimes::new().set_modified(now));
+    let is_noted = before + USE_PRECISION < now && set_use(file, now).is_ok();
+    if is_noted { now } else { before }
+}
+
+fn set_use(file: &File, time: SystemTime) -> io::Result<()> {
+    file.set_times(FileTimes::new().set_modified(time))
+}
+
+/// Returns the number of bytes that a file takes on the disk: less than its length if it has holes.
+fn size_on_disk(metadata: &Metadata) -> u64 {
+    /// The unit of `st_blocks`, whatever the blocks of the file system.
+    const BLOCK: u64 = 512;
+    match metadata.blocks() {
+        // A file system that does not tell, or one that keeps small files elsewhere.
+        0 => metadata.len(),
+        blocks => metadata.len().min(blocks.saturating_mul(BLOCK)),
     }
 }
 

@@ -5,6 +5,8 @@
 //! | `mod.rs` | [`Cache`]: keys of entries, finding and adding them |
 //! | `config.rs` | [`CacheConfig`], and its file |
 //! | `folder.rs` | the folder: secret, entries, removal of what was not used for longest |
+//! | `entry.rs` | [`NewEntry`], [`Ending`](entry::Ending): the format of an entry |
+//! | `base.rs` | [`Base`]: the entry that another one borrows machine code from |
 //! | `packs.rs` | [`Packs`]: functions, for components that share some with others |
 //!
 //! # How an entry is found, and why it is trusted
@@ -15,10 +17,17 @@
 //! its owner can read. Whoever can write to the folder but not read the secret can remove entries,
 //! but cannot make the engine run other code.
 //!
+//! Components of one language have nearly the same machine code. So the file of an entry may lack
+//! parts of the text that the file of another entry has, its base. They are mapped from there, and
+//! then the tag is compared with the whole artifact as it is mapped. So a base that is gone,
+//! damaged or another one than it was is an entry that is not found.
+//!
 //! Entries are written to a temporary file that is renamed, and never changed afterwards. So
 //! processes need no locks, and can go on using the entries that another one removes.
 
+mod base;
 mod config;
+mod entry;
 mod folder;
 mod packs;
 
@@ -26,7 +35,10 @@ pub use config::CacheConfig;
 
 use super::Engine;
 use crate::error::{Error, Result};
+use base::Base;
+use entry::NewEntry;
 use folder::Folder;
+use mintage_artifact::{Artifact, Check, TEXT_CHUNK};
 use mintage_compile::FunctionCache;
 use packs::Packs;
 use std::fmt;
@@ -85,7 +97,8 @@ struct Inner {
 pub struct CacheStats {
     /// The number of entries: of components.
     pub entries: u64,
-    /// The size in bytes, with that of functions for components which are compiled later.
+    /// The size in bytes on the disk, with that of functions for components which are compiled
+    /// later.
     pub bytes: u64,
 }
 
@@ -106,9 +119,19 @@ pub(crate) struct Key([u8; HASH_SIZE]);
 
 /// An entry that was found, before it is known to be authentic.
 pub(crate) struct Entry {
+    pub file: File,
     /// The size of the artifact, which is at the start of the file.
     pub artifact_size: usize,
+    /// The file with the parts that this one lacks.
+    pub base: Option<mintage_runtime::Base>,
+    pub authenticity: Authenticity,
+}
+
+/// What is needed to authenticate an entry.
+pub(crate) struct Authenticity {
     tag: blake3::Hash,
+    /// What is between the artifact and the tag.
+    index: Vec<u8>,
     key: Key,
     secret: [u8; HASH_SIZE],
 }
@@ -223,18 +246,22 @@ impl Cache {
         Some(Key(hasher.finalize().into()))
     }
 
-    /// Finds the file of an entry. The caller reports how it ended, with [`hit`](Self::hit) or
+    /// Finds an entry. The caller reports how it ended, with [`hit`](Self::hit) or
     /// [`miss`](Self::miss).
-    pub(crate) fn find(&self, key: &Key) -> Option<(File, Entry)> {
+    pub(crate) fn find(&self, key: &Key) -> Option<Entry> {
         let secret = self.noted(self.inner.folder.secret())?;
-        let (file, size, tag) = self.inner.folder.open(key)?;
-        let entry = Entry {
-            artifact_size: size,
-            tag: tag.into(),
-            key: *key,
-            secret,
-        };
-        Some((file, entry))
+        let folder::Opened { file, ending, base } = self.inner.folder.open(key)?;
+        Some(Entry {
+            file,
+            artifact_size: ending.artifact_size,
+            base,
+            authenticity: Authenticity {
+                tag: ending.tag.into(),
+                index: ending.index,
+                key: *key,
+                secret,
+            },
+        })
     }
 
     /// Counts a component that was found.
@@ -248,17 +275,34 @@ impl Cache {
     }
 
     /// Adds an entry, and removes others that have not been used for long if the folder gets too
-    /// large. If that fails, it is noted as an error.
-    pub(crate) fn insert(&self, key: &Key, artifact: &[u8]) {
-        let Some(secret) = self.noted(self.inner.folder.secret()) else {
-            return;
+    /// large. If that fails, it is noted as an error. With `may_borrow`, machine code that another
+    /// entry has is left out.
+    pub(crate) fn insert(&self, key: &Key, artifact: &[u8], may_borrow: bool) {
+        self.noted(self.add(key, artifact, may_borrow));
+    }
+
+    fn add(&self, key: &Key, artifact: &[u8], may_borrow: bool) -> Result<()> {
+        let Inner { folder, config, .. } = &*self.inner;
+        let secret = folder.secret()?;
+        let write = |entry: NewEntry<'_>| {
+            let tag = tag(&secret, key, entry.artifact(), &entry.index);
+            folder.add(key, &entry, tag.as_bytes(), config)
         };
-        let tag = tag(&secret, key, artifact);
-        let added = self
-            .inner
-            .folder
-            .add(key, artifact, tag.as_bytes(), &self.inner.config);
-        self.noted(added);
+        if artifact.len() < TEXT_CHUNK {
+            return write(NewEntry::small(artifact));
+        }
+        let artifact = Artifact::parse(artifact, Check::Metadata)?;
+        let base = match may_borrow {
+            true => Base::find(folder, config, key, &artifact)?,
+            false => None,
+        };
+        // Before, so that the base is not removed to make room, and after, so that it is not older.
+        let note_use = || base.as_ref().map(Base::note_use);
+        note_use();
+        let base = base.as_ref().map(|base| (&base.name, &base.parts[..]));
+        let added = write(NewEntry::new(&artifact, base));
+        note_use();
+        added
     }
 
     /// Returns the compiled functions that the cache has for a component of `size` bytes.
@@ -315,20 +359,21 @@ impl fmt::Debug for Cache {
     }
 }
 
-impl Entry {
+impl Authenticity {
     /// Returns whether the entry was made for its key, with the secret of this cache, and holds
     /// this artifact.
-    pub fn is_authentic(&self, artifact: &[u8]) -> bool {
+    pub fn is_proved_by(&self, artifact: &[u8]) -> bool {
         // Comparing the hashes takes the same time wherever they differ.
-        tag(&self.secret, &self.key, artifact) == self.tag
+        tag(&self.secret, &self.key, artifact, &self.index) == self.tag
     }
 }
 
-/// Computes the tag of an entry. Neither the length of a key nor that of a secret varies, so the
-/// bytes of an artifact cannot pass for a key.
-fn tag(secret: &[u8; HASH_SIZE], key: &Key, artifact: &[u8]) -> blake3::Hash {
+/// Computes the tag of an entry. The lengths of keys and secrets do not vary, and the end of an
+/// index tells its length, so the bytes of one part cannot pass for those of another.
+fn tag(secret: &[u8; HASH_SIZE], key: &Key, artifact: &[u8], index: &[u8]) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new_keyed(secret);
     hasher.update(artifact);
+    hasher.update(index);
     hasher.update(&key.0);
     hasher.finalize()
 }

@@ -162,7 +162,7 @@ impl Pack {
         let (magic, count) = header.split_first_chunk()?;
         let count = u64::from_le_bytes(count.try_into().ok()?);
         let size = count.checked_mul(ELEMENT as u64)?;
-        if *magic != MAGIC || count > MOST_FUNCTIONS || size > listed.size {
+        if *magic != MAGIC || count > MOST_FUNCTIONS || size > listed.len {
             return None;
         }
         let mut index = vec![0; usize::try_from(size).ok()?];
@@ -193,7 +193,7 @@ impl Pack {
     fn read(&self, element: &[u8; ELEMENT]) -> Option<Vec<u8>> {
         let place = place(element);
         let size = place.end.checked_sub(place.start)?;
-        if place.end > self.listed.size {
+        if place.end > self.listed.len {
             return None;
         }
         let mut function = vec![0; usize::try_from(size).ok()?];

@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Returns the size of the host's pages in bytes.
 pub fn page_size() -> usize {
@@ -70,6 +71,8 @@ pub struct FileMapping {
     is_immutable: bool,
     /// Whether the bytes were written here.
     is_copy: bool,
+    /// The places of the bytes that are mapped from other files. The file may lack them.
+    replaced: Mutex<Vec<Range<usize>>>,
 }
 
 /// Returns whether the process may write a file of `len` bytes. Beyond its limit the process gets a
@@ -191,6 +194,7 @@ impl FileMapping {
             file: None,
             is_immutable: true,
             is_copy: true,
+            replaced: Mutex::default(),
         })
     }
 
@@ -214,6 +218,7 @@ impl FileMapping {
             file: Some(file),
             is_immutable,
             is_copy: false,
+            replaced: Mutex::default(),
         })
     }
 
@@ -222,8 +227,8 @@ impl FileMapping {
     ///
     /// # Errors
     ///
-    /// If the range leaves the mapping, there is no such file, or the system refuses. Then the
-    /// bytes at `range` may be inaccessible.
+    /// If the range leaves the mapping, the source has no such file or maps these bytes from
+    /// another one, or the system refuses. Then the bytes at `range` may be inaccessible.
     ///
     /// # Safety
     ///
@@ -238,6 +243,10 @@ impl FileMapping {
         let at = self.region.at(range.start, range.len())?;
         source.region.at(offset, range.len())?;
         let file = source.file.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
+        if source.is_replaced(&(offset..offset + range.len())) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.replaced().push(range.clone());
         // SAFETY: the pages are of this region. No one reads them meanwhile, and who reads them
         // later finds the bytes that were there, as the caller promises.
         unsafe {
@@ -251,6 +260,17 @@ impl FileMapping {
             )?
         };
         Ok(())
+    }
+
+    fn replaced(&self) -> MutexGuard<'_, Vec<Range<usize>>> {
+        // The only change is that a range is added.
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether some bytes of the range are mapped from another file.
+    fn is_replaced(&self, range: &Range<usize>) -> bool {
+        let overlaps = |other: &Range<usize>| other.start < range.end && range.start < other.end;
+        self.replaced().iter().any(overlaps)
     }
 
     /// Makes the pages of `range`, which starts at a page boundary, executable besides readable.
@@ -478,6 +498,26 @@ mod tests {
         }
         assert!(FileMapping::of_parts(9, &[(8, b"ab")], false).is_err());
         assert!(FileMapping::of_parts(9, &[(10, b"")], true).is_err());
+    }
+
+    #[test]
+    fn replaced_bytes_are_not_taken_for_those_of_the_file() {
+        let page = page_size();
+        let [first, second, third] = [1, 2, 3].map(|byte| {
+            FileMapping::of_parts(3 * page, &[(0, &vec![byte; 3 * page])], true).unwrap()
+        });
+        // SAFETY: no one has read the bytes, and sealed files do not change.
+        unsafe { second.replace(page..2 * page, &first, 0).unwrap() };
+        assert_eq!([0, page, 2 * page].map(|at| second.as_ref()[at]), [2, 1, 2]);
+        // SAFETY: as above.
+        unsafe {
+            third.replace(0..page, &second, 2 * page).unwrap();
+            assert!(third.replace(page..2 * page, &second, page).is_err());
+            assert!(third.replace(page..3 * page, &second, page).is_err());
+            assert!(third.replace(page..3 * page, &second, 2 * page).is_err());
+        }
+        assert_eq!(third.as_ref()[0], 2);
+        assert!(third.as_ref()[page..].iter().all(|&byte| byte == 3));
     }
 
     #[test]
