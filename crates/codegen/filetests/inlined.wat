@@ -29,14 +29,12 @@
 ;;     stack_limit = gv1
 ;;
 ;;                                 block0(v0: i64, v1: i32):
-;; @00a0                               v2 = iconst.i32 1
-;; @00a0                               v3 = iadd v1, v2  ; v2 = 1
-;; @00a0                               v4 = iconst.i32 0
-;; @00a0                               store notrap aligned region0 v4, v0-140  ; v4 = 0
-;; @00a0                               v5 = uextend.i64 v3
-;; @00a0                               v6 = iadd v0, v5
-;; @00a0                               v7 = load.i32 region1 v6+4
-;; @00a4                               v8 = call fn0(v0, v1)
-;; @00a6                               v9 = imul v7, v8
-;; @00a7                               return v9
+;; @009d                               v2 = iconst.i32 0
+;; @009d                               store notrap aligned region0 v2, v0-140  ; v2 = 0
+;; @009d                               v3 = uextend.i64 v1
+;; @009d                               v4 = iadd v0, v3
+;; @009d                               v5 = load.i32 region1 v4+4
+;; @00a1                               v6 = call fn0(v0, v1)
+;; @00a3                               v7 = imul v5, v6
+;; @00a4                               return v7
 ;; }

@@ -24,12 +24,13 @@ const MEMORY: MemArg = MemArg {
 };
 
 /// Builds a component that exports a function without parameters. Its core function, function 0,
-/// has the given locals and instructions and returns an `i32`. Function 1 returns an `i32`, too.
+/// has the given locals and instructions and returns an `i32`. Functions 1 and 2 return an `i32`, too;
+/// function 2 is inlined into its callers.
 fn body(locals: &[(u32, ValType)], instructions: impl FnOnce(&mut InstructionSink<'_>)) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], [ValType::I32]);
     let mut functions = FunctionSection::new();
-    functions.function(0).function(0);
+    functions.function(0).function(0).function(0);
     let mut memories = MemorySection::new();
     memories.memory(MemoryType {
         minimum: 1,
@@ -47,8 +48,15 @@ fn body(locals: &[(u32, ValType)], instructions: impl FnOnce(&mut InstructionSin
     sink.end();
     code.function(&function);
     let mut other = Function::new([]);
-    other.instructions().i32_const(1).end();
+    let mut sink = other.instructions();
+    sink.block(BlockType::Empty).end().i32_const(1).end();
     code.function(&other);
+    let mut small = Function::new([]);
+    let mut sink = small.instructions();
+    sink.i32_const(0);
+    (0..4).for_each(|_| _ = sink.i32_load(MEMORY));
+    sink.end();
+    code.function(&small);
     let mut module = Module::new();
     module
         .section(&types)
@@ -173,6 +181,16 @@ fn bodies() {
         (
             "calls, fewer",
             || repeated(40, |sink| _ = sink.call(1).local_set(0)),
+            Fine,
+        ),
+        (
+            "inlined calls",
+            || repeated(4, |sink| _ = sink.call(2).local_set(0)),
+            Error("values; split it"),
+        ),
+        (
+            "inlined calls, fewer",
+            || repeated(40, |sink| _ = sink.call(2).local_set(0)),
             Fine,
         ),
         (

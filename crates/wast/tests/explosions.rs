@@ -127,7 +127,7 @@ fn large_structs(count: u32) -> Vec<u8> {
 fn handlers(scopes: usize, calls: usize) -> Vec<u8> {
     let scope = |tag: usize| format!("try_table (catch {tag} 0) ");
     let text = format!(
-        "(component (core module $M {} (func $f) (func $g {} {} {}) (start $g)) \
+        "(component (core module $M {} (func $f (block)) (func $g {} {} {}) (start $g)) \
          (core instance (instantiate $M)))",
         "(tag) ".repeat(scopes),
         (0..scopes).map(scope).collect::<String>(),

@@ -5,15 +5,15 @@ use crate::{AsContext, WasmBacktrace};
 impl WasmBacktrace {
     /// Returns the wasm functions of a store that are active on this thread: in a host function,
     /// those that have called it. There are none outside of calls, and none in an asynchronous host
-    /// function after it has waited.
+    /// function after it has waited. Functions that are inlined are missing.
     ///
     /// ```
     /// # #[cfg(feature = "compiler")]
     /// # fn main() -> mintage::Result<()> {
     /// use mintage::component::{Component, Linker};
-    /// use mintage::{Engine, Store, StoreContextMut, WasmBacktrace};
+    /// use mintage::{Config, Engine, Inlining, Store, StoreContextMut, WasmBacktrace};
     ///
-    /// let engine = Engine::default();
+    /// let engine = Engine::new(Config::new().compiler_inlining(Inlining::No))?;
     /// let component = Component::new(
     ///     &engine,
     ///     r#"(component
