@@ -12,6 +12,7 @@ use crate::metrics::{Cadence, Group, Metric, NAME, Probe, each, expect, row, siz
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -266,7 +267,8 @@ fn size_of_files(folder: &Path) -> Result<u64> {
         let metadata = entry.metadata()?;
         sum += match metadata.is_dir() {
             true => size_of_files(&entry.path())?,
-            false => metadata.len(),
+            // Files may have holes, which take no space on the disk.
+            false => metadata.len().min(metadata.blocks() * 512),
         };
     }
     Ok(sum)

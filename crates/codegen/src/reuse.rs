@@ -6,8 +6,8 @@
 //! when others are added, removed or moved, and when the component's data change.
 //!
 //! Where only data and the bodies of some functions have changed, not even the intermediate code of
-//! the others is needed: under a hash of all that they have in common there is a list of the
-//! component's functions, each with a hash of its body ([`Kept`]).
+//! the others is needed: under a hash of all that they have in common, with the bodies that may be
+//! inlined, there is a list of the component's functions, each with a hash of its body ([`Kept`]).
 //!
 //! Both the key and the tag of an entry are BLAKE3 in keyed mode. Whoever does not know the secret
 //! can neither make an entry that is used, nor let one pass for another.
