@@ -24,8 +24,8 @@ const MEMORY: MemArg = MemArg {
 };
 
 /// Builds a component that exports a function without parameters. Its core function, function 0,
-/// has the given locals and instructions and returns an `i32`. Functions 1 and 2 return an `i32`, too;
-/// function 2 is inlined into its callers.
+/// has the given locals and instructions and returns an `i32`. Functions 1 and 2 return an `i32`,
+/// too; function 2 is inlined into its callers.
 fn body(locals: &[(u32, ValType)], instructions: impl FnOnce(&mut InstructionSink<'_>)) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], [ValType::I32]);
