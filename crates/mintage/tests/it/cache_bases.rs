@@ -146,7 +146,7 @@ fn an_entry_leaves_out_what_another_one_has() {
     assert_eq!(process.cache.clear().unwrap().entries, 3);
 }
 
-/// What a component has from its base, others have from there, too, not from the component's file.
+/// Other components map the missing chunks from the base, not from the file that lacks them.
 #[test]
 fn components_share_what_is_borrowed() {
     let fixture = Fixture::new();
@@ -415,7 +415,7 @@ fn a_base_is_kept_for_those_that_borrow() {
     assert!(first.exists() && !second.exists() && borrows(&third));
     check(&fixture.find(3).unwrap(), 3);
 
-    // Where there is no room for both, an entry does not depend on another one.
+    // An entry is stored whole if the limits have no room for it and its base.
     fixture
         .cache
         .with_file_count_soft_limit(100)

@@ -82,8 +82,8 @@ impl MappedBase {
         &self.file
     }
 
-    /// Returns the places in the text, which is at `text` in the artifact, of what the base lends,
-    /// each with its offset in the base.
+    /// Returns the places of the parts, counted from the start of the text, each with its offset in
+    /// the base. The text is at `text` in the artifact.
     ///
     /// # Errors
     ///

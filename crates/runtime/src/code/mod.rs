@@ -77,7 +77,7 @@ pub(crate) enum Others {
     None,
     /// Those of components that have the same code.
     Shared(SharedText),
-    /// One that has what the artifact's own file lacks.
+    /// One with the parts that the artifact's own file lacks.
     Base(MappedBase),
 }
 

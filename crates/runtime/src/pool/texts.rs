@@ -156,8 +156,8 @@ impl SharedTexts {
         shared
     }
 
-    /// Lets others map the text of an artifact, whose file never changes. What the file may lack,
-    /// they map from where `shared` has it.
+    /// Offers the text of an artifact, whose file never changes, to other components. The file may
+    /// lack chunks; these are offered in the files that `shared` names.
     pub fn offer(&self, artifact: &Arc<Artifact<FileMapping>>, shared: &SharedText) {
         let text = artifact.text_range();
         let mut known = self.lock();
@@ -282,7 +282,7 @@ fn joined(parts: Vec<Part>) -> Vec<Part> {
 }
 
 impl SharedText {
-    /// Keeps the base of the component, which lends it the parts of the text at these places, each
+    /// Keeps the base of the component, with the parts of the text that are mapped from there, each
     /// with its offset in the base.
     pub fn keep_base(&mut self, base: &Arc<FileMapping>, places: Vec<(Range<usize>, usize)>) {
         let parts = places.into_iter().map(|(range, offset)| Part {

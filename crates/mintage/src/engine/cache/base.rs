@@ -18,7 +18,7 @@ const LEAST_PART: usize = 2;
 /// The entry that a new one borrows from.
 pub struct Base {
     pub name: Key,
-    /// What is borrowed, in order.
+    /// The parts that the new entry leaves out, in order.
     pub parts: Vec<Part>,
     listed: Listed,
     file: File,

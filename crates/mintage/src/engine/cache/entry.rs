@@ -79,7 +79,7 @@ impl Footer {
     }
 }
 
-/// What follows the artifact in an entry's file. None of it is known to be authentic.
+/// The end of an entry's file, behind the artifact. None of it is known to be authentic.
 pub struct Ending {
     /// The size of the artifact, which is at the start of the file.
     pub artifact_size: usize,

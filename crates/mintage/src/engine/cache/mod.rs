@@ -127,10 +127,10 @@ pub(crate) struct Entry {
     pub authenticity: Authenticity,
 }
 
-/// What is needed to authenticate an entry.
+/// The parts of an entry, besides the artifact, that authenticate it.
 pub(crate) struct Authenticity {
     tag: blake3::Hash,
-    /// What is between the artifact and the tag.
+    /// The bytes between the artifact and the tag.
     index: Vec<u8>,
     key: Key,
     secret: [u8; HASH_SIZE],
