@@ -41,6 +41,7 @@ pub(crate) fn generate<'a>(
     let known: HashMap<_, _> = known.map(|kept| (kept.key, kept)).collect();
 
     let mut functions = Vec::new();
+    let mut keys = HashSet::new();
     // The list is renewed if it lacks code. That it has code of another body of a function does not
     // matter: to find the code of this one, the function is translated.
     let (mut all_kept, mut are_new) = (Vec::new(), known.is_empty());
@@ -68,7 +69,11 @@ pub(crate) fn generate<'a>(
             all_kept.extend(made.kept);
             are_new |= made.is_new;
         }
-        Ok(missing(&functions))
+        // Only of new functions, since there can be as many rounds as functions.
+        let new: &[CompiledFunction] = &functions[before..];
+        keys.extend(new.iter().map(|function| function.key));
+        let called: BTreeSet<_> = callees(new).filter(|key| !keys.contains(key)).collect();
+        Ok(called.into_iter().collect())
     };
     let work = work_list(program, compiler.inlines());
     spent.allow_for(work.iter().map(|&key| body_size(program, key)).sum());
@@ -121,15 +126,13 @@ fn for_each<R: Send>(
     Ok(finished.into_iter().flatten().collect())
 }
 
-/// Returns the functions that others refer to and that are not among them, each once.
-fn missing(functions: &[CompiledFunction]) -> Vec<FuncKey> {
-    let made: HashSet<FuncKey> = functions.iter().map(|function| function.key).collect();
+/// Returns the functions that the code of others refers to.
+fn callees(functions: &[CompiledFunction]) -> impl Iterator<Item = FuncKey> {
     let relocations = functions.iter().flat_map(|function| &function.relocations);
-    let called = relocations.filter_map(|relocation| match relocation.target {
-        RelocationTarget::Func(key) if !made.contains(&key) => Some(key),
-        _ => None,
-    });
-    called.collect::<BTreeSet<_>>().into_iter().collect()
+    relocations.filter_map(|relocation| match relocation.target {
+        RelocationTarget::Func(key) => Some(key),
+        RelocationTarget::TextBase => None,
+    })
 }
 
 /// Returns the keys of all functions, each once, those with the largest bodies first. Without

@@ -2,7 +2,7 @@
 
 use crate::definition::{Names, crate_of};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, Error, Ident, Path, Result, Token, Visibility, braced};
 
@@ -91,6 +91,7 @@ pub fn expand(flags: &Flags) -> Result<TokenStream> {
     let idents: Vec<_> = flags.iter().map(|flag| &flag.ident).collect();
     let names = flags.iter().map(|flag| &flag.names);
     let bits = 0..flags.len() as u32;
+    let (operators, conversions) = (operators(ident), conversions(ident, names, count));
     Ok(quote! {
         #(#attributes)*
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -146,58 +147,7 @@ pub fn expand(flags: &Flags) -> Result<TokenStream> {
         const _: () = {
             use #krate::__internal as internal;
 
-            impl ::core::ops::BitOr for #ident {
-                type Output = Self;
-                fn bitor(self, other: Self) -> Self {
-                    Self(self.0 | other.0)
-                }
-            }
-
-            impl ::core::ops::BitOrAssign for #ident {
-                fn bitor_assign(&mut self, other: Self) {
-                    self.0 |= other.0;
-                }
-            }
-
-            impl ::core::ops::BitAnd for #ident {
-                type Output = Self;
-                fn bitand(self, other: Self) -> Self {
-                    Self(self.0 & other.0)
-                }
-            }
-
-            impl ::core::ops::BitAndAssign for #ident {
-                fn bitand_assign(&mut self, other: Self) {
-                    self.0 &= other.0;
-                }
-            }
-
-            impl ::core::ops::BitXor for #ident {
-                type Output = Self;
-                fn bitxor(self, other: Self) -> Self {
-                    Self(self.0 ^ other.0)
-                }
-            }
-
-            impl ::core::ops::BitXorAssign for #ident {
-                fn bitxor_assign(&mut self, other: Self) {
-                    self.0 ^= other.0;
-                }
-            }
-
-            impl ::core::ops::Sub for #ident {
-                type Output = Self;
-                fn sub(self, other: Self) -> Self {
-                    Self(self.0 & !other.0)
-                }
-            }
-
-            impl ::core::ops::Not for #ident {
-                type Output = Self;
-                fn not(self) -> Self {
-                    Self(!self.0 & Self::all().0)
-                }
-            }
+            #operators
 
             impl ::core::fmt::Debug for #ident {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
@@ -206,67 +156,136 @@ pub fn expand(flags: &Flags) -> Result<TokenStream> {
                 }
             }
 
-            impl internal::ComponentType for #ident {
-                const ABI: internal::CanonicalAbi = internal::CanonicalAbi::flags(#count);
-                const NEEDS_TYPE: bool = false;
-
-                fn matches(
-                    ty: internal::InterfaceType,
-                    types: &internal::InstanceTypes<'_>,
-                ) -> bool {
-                    internal::flags_match(ty, types, Self::NAMES)
-                }
-
-                fn describe() -> internal::String {
-                    internal::flags_text(Self::NAMES)
-                }
-            }
-
-            impl #ident {
-                const NAMES: &[&[&str]] = &[#(#names),*];
-            }
-
-            impl internal::Lower for #ident {
-                fn lower_flat(
-                    &self,
-                    _: &mut internal::LowerContext<'_>,
-                    _: internal::InterfaceType,
-                    dst: &mut [u64],
-                ) -> internal::Result<()> {
-                    dst[0] = u64::from(self.0);
-                    internal::Ok(())
-                }
-
-                fn lower_memory(
-                    &self,
-                    cx: &mut internal::LowerContext<'_>,
-                    _: internal::InterfaceType,
-                    offset: usize,
-                ) -> internal::Result<()> {
-                    let size = <Self as internal::ComponentType>::SIZE;
-                    cx.write_bytes(offset, &self.0.to_le_bytes()[..size]);
-                    internal::Ok(())
-                }
-            }
-
-            impl internal::Lift for #ident {
-                fn lift_flat(
-                    _: &mut internal::LiftContext<'_>,
-                    _: internal::InterfaceType,
-                    src: &[u64],
-                ) -> internal::Result<Self> {
-                    // Bits that are no flags are ignored (`unpack_flags_from_int`).
-                    internal::Ok(Self(src[0] as u32 & Self::all().0))
-                }
-
-                fn lift_memory(
-                    _: &mut internal::LiftContext<'_>,
-                    _: internal::InterfaceType,
-                    bytes: &[u8],
-                ) -> internal::Result<Self> {
-                    internal::Ok(Self(internal::read_flags(bytes) & Self::all().0))
-                }
-            }
+            #conversions
         };
     })
+}
+
+/// Returns the operators of a set.
+fn operators(ident: &Ident) -> TokenStream {
+    quote! {
+        impl ::core::ops::BitOr for #ident {
+            type Output = Self;
+            fn bitor(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+        }
+
+        impl ::core::ops::BitOrAssign for #ident {
+            fn bitor_assign(&mut self, other: Self) {
+                self.0 |= other.0;
+            }
+        }
+
+        impl ::core::ops::BitAnd for #ident {
+            type Output = Self;
+            fn bitand(self, other: Self) -> Self {
+                Self(self.0 & other.0)
+            }
+        }
+
+        impl ::core::ops::BitAndAssign for #ident {
+            fn bitand_assign(&mut self, other: Self) {
+                self.0 &= other.0;
+            }
+        }
+
+        impl ::core::ops::BitXor for #ident {
+            type Output = Self;
+            fn bitxor(self, other: Self) -> Self {
+                Self(self.0 ^ other.0)
+            }
+        }
+
+        impl ::core::ops::BitXorAssign for #ident {
+            fn bitxor_assign(&mut self, other: Self) {
+                self.0 ^= other.0;
+            }
+        }
+
+        impl ::core::ops::Sub for #ident {
+            type Output = Self;
+            fn sub(self, other: Self) -> Self {
+                Self(self.0 & !other.0)
+            }
+        }
+
+        impl ::core::ops::Not for #ident {
+            type Output = Self;
+            fn not(self) -> Self {
+                Self(!self.0 & Self::all().0)
+            }
+        }
+    }
+}
+
+/// Returns the conversions of a set of `count` flags from and to the values of guests.
+fn conversions(
+    ident: &Ident,
+    names: impl Iterator<Item = impl ToTokens>,
+    count: usize,
+) -> TokenStream {
+    quote! {
+        impl internal::ComponentType for #ident {
+            const ABI: internal::CanonicalAbi = internal::CanonicalAbi::flags(#count);
+            const NEEDS_TYPE: bool = false;
+
+            fn matches(
+                ty: internal::InterfaceType,
+                types: &internal::InstanceTypes<'_>,
+            ) -> bool {
+                internal::flags_match(ty, types, Self::NAMES)
+            }
+
+            fn describe() -> internal::String {
+                internal::flags_text(Self::NAMES)
+            }
+        }
+
+        impl #ident {
+            const NAMES: &[&[&str]] = &[#(#names),*];
+        }
+
+        impl internal::Lower for #ident {
+            fn lower_flat(
+                &self,
+                _: &mut internal::LowerContext<'_>,
+                _: internal::InterfaceType,
+                dst: &mut [u64],
+            ) -> internal::Result<()> {
+                dst[0] = u64::from(self.0);
+                internal::Ok(())
+            }
+
+            fn lower_memory(
+                &self,
+                cx: &mut internal::LowerContext<'_>,
+                _: internal::InterfaceType,
+                offset: usize,
+            ) -> internal::Result<()> {
+                let size = <Self as internal::ComponentType>::SIZE;
+                cx.write_bytes(offset, &self.0.to_le_bytes()[..size]);
+                internal::Ok(())
+            }
+        }
+
+        impl internal::Lift for #ident {
+            fn lift_flat(
+                _: &mut internal::LiftContext<'_>,
+                _: internal::InterfaceType,
+                src: &[u64],
+            ) -> internal::Result<Self> {
+                // Bits that are no flags are ignored (`unpack_flags_from_int`).
+                internal::Ok(Self(src[0] as u32 & Self::all().0))
+            }
+
+            fn lift_memory(
+                _: &mut internal::LiftContext<'_>,
+                _: internal::InterfaceType,
+                bytes: &[u8],
+            ) -> internal::Result<Self> {
+                internal::Ok(Self(internal::read_flags(bytes) & Self::all().0))
+            }
+        }
+    }
 }

@@ -137,6 +137,16 @@ fn handlers(scopes: usize, calls: usize) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
+/// Builds a function that calls another one and does nothing else, as that one does, and so on.
+fn forwarders(count: usize) -> Vec<u8> {
+    let calls: String = (1..=count).map(|i| format!("(func call {i})")).collect();
+    let text = format!(
+        "(component (core module $M {calls} (func (block)) (start 0)) \
+         (core instance (instantiate $M)))"
+    );
+    wat::parse_str(text).unwrap()
+}
+
 /// Builds a constant expression that allocates an array.
 fn constant_objects(length: u32) -> Vec<u8> {
     let text = format!(
@@ -423,6 +433,11 @@ fn explosions() {
             Error("has more than 16777216 values"),
         ),
         ("large structs", || large_structs(3_000), Fine),
+        (
+            "functions that only call the next one",
+            || forwarders(200_000),
+            Fine,
+        ),
         (
             "handlers of many calls",
             || handlers(2_000, 5_000),

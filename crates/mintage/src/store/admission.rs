@@ -1,6 +1,6 @@
 //! Admission of a new instance: its limiter is asked about the sizes that it starts with.
 
-use super::limits::{GrowthLimiter, HostState, MayGrow, refused};
+use super::growth::{GrowthLimiter, HostState, MayGrow, refused};
 use crate::error::{Error, Result, bail};
 use mintage_runtime::{Code, Growth, Image};
 use std::mem;

@@ -1,7 +1,7 @@
 //! [`Allocation`]: the memory of a store, and what is current in it.
 
 use super::StoreInner;
-use super::limits::HostState;
+use super::growth::HostState;
 use mintage_runtime::Current;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};

@@ -6,8 +6,8 @@
 //! reference from the pointer and drops it before it returns.
 
 use super::check_in::CheckedIn;
+use super::growth::{Answer, GrowthLimiter, MayGrow};
 use super::hook::CallHook;
-use super::limits::{Answer, GrowthLimiter, MayGrow};
 use super::tasks::HostTaskId;
 use super::waiting::{HostRest, poll_once};
 use super::{Destructor, StoreContextMut, StoreInner, StoreInstance};

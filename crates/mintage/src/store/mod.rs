@@ -13,6 +13,7 @@
 //! | `scope.rs`, `handles.rs` | the resources that the host holds, lends and borrows |
 //! | `linked.rs` | what the imports of an instance were resolved to |
 //! | `limits.rs`, `admission.rs` | limits on space, and what a new instance takes of it |
+//! | `growth.rs` | the host's answers to guests that want to grow |
 //! | `time.rs`, `fuel.rs`, `interrupt.rs` | limits on time |
 //! | `backtrace.rs` | the wasm functions that wait for a host function |
 //! | `compatible.rs` | methods for hosts that port |
@@ -38,6 +39,7 @@ mod entries;
 mod entry;
 mod exclusive;
 mod fuel;
+mod growth;
 mod handles;
 mod hook;
 #[allow(unsafe_code, reason = "what threads may do that share a store")]
@@ -73,11 +75,11 @@ pub(crate) use entry::{
     HostFuncCall, LIFT_WORDS, Started, async_host_func, concurrent_host_func, host_destructor,
     host_func, limiter_access,
 };
+pub(crate) use growth::GrowthLimiter;
 pub(crate) use handles::{HostCallId, HostHandle, HostHandles, LendingCall, ResourceOrigin};
 pub use hook::{CallHook, HostFunctionName};
 pub(crate) use instance::StoreInstance;
 pub use interrupt::InterruptHandle;
-pub(crate) use limits::GrowthLimiter;
 pub use limits::{ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimitsBuilder};
 pub(crate) use linked::{Destructor, LinkedImports};
 pub(crate) use polled::{NotPolled, with_polled};
@@ -91,8 +93,9 @@ pub use watch::InterruptWatch;
 use self::allocation::{Allocation, CurrentPointer};
 use self::check_in::TimeLimits;
 use self::exclusive::Exclusive;
+use self::growth::{FindLimiter, HostState};
 use self::instances::Instances;
-use self::limits::{FindLimiter, HostState, Used};
+use self::limits::Used;
 use self::tasks::{Concurrency, LazyHostTasks};
 use crate::Engine;
 use crate::error::{Error, Result, dropped, wrong_store};
