@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! first page   ELF header | section table | section names | ... zero ... | .mintage.header
-//! body         .rodata.image | .text | .mintage.segments | .mintage.traps | .mintage.addrs
+//! body         .rodata.image | .text | .mintage.traps | .mintage.addrs | .mintage.segments
 //!              | .mintage.unwind | .mintage.stackmaps | .mintage.names | symbols
 //! tail         .mintage.keys | .mintage.meta
 //! ```
@@ -18,8 +18,11 @@
 //!   that might differ between versions, the section table included.
 //! - *Why does the image come first?* Its place must be known when the metadata, which contains it,
 //!   is encoded.
-//! - *Why does nothing share a page with the text?* Pages of the text are executable, and the guest
-//!   chooses the bytes of segments. The pages are the largest that systems use on the processor.
+//! - *Why does nothing share a page with the text?* Pages of the text are executable. The pages are
+//!   the largest that systems use on the processor.
+//! - *Why do the tables of traps and addresses follow the text?* They are at the same places of
+//!   their pages in all components with this text, and can be shared as the text is. The segments
+//!   differ more often.
 
 use crate::PAGE;
 use anyhow::{Context, Result, bail, ensure};
@@ -32,7 +35,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// The version of the format. It changes with the meaning of any byte of the file, or of a struct
 /// that machine code shares with the runtime.
-pub const FORMAT_VERSION: u32 = 10;
+pub const FORMAT_VERSION: u32 = 11;
 /// The version of the engine that writes and reads the file.
 pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The first bytes of the file.
@@ -111,13 +114,13 @@ sections! {
     Image ".rodata.image" SHT_PROGBITS SHF_ALLOC.0, PAGE, true;
     /// Machine code.
     Text ".text" SHT_PROGBITS SHF_ALLOC.0 | SHF_EXECINSTR.0, PAGE, true;
-    /// Run-time element segments, then run-time data segments, then the bytes of the image that are
-    /// copied.
-    Segments ".mintage.segments" SHT_PROGBITS SHF_ALLOC.0, PAGE, true;
     /// `table::traps` of each function.
-    Traps ".mintage.traps" SHT_PROGBITS 0, 8, true;
+    Traps ".mintage.traps" SHT_PROGBITS 0, PAGE, true;
     /// `table::addresses` of each function.
     Addresses ".mintage.addrs" SHT_PROGBITS 0, 8, true;
+    /// Run-time element segments, then run-time data segments, then the bytes of the image that are
+    /// copied.
+    Segments ".mintage.segments" SHT_PROGBITS SHF_ALLOC.0, 8, true;
     /// `table::unwind`.
     Unwind ".mintage.unwind" SHT_PROGBITS 0, 8, true;
     /// `table::stack_maps`.

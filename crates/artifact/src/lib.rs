@@ -5,7 +5,7 @@
 //! format     the list of sections, and the header
 //! table/     tables that are read in place: traps, addresses and names of functions, exception
 //!            handlers, stack maps
-//! chunks     the parts of the text, with hashes, that components can share
+//! chunks     the parts of the file, with hashes, that components can share
 //! image      which bytes of a slab's image are mapped, and which are copied
 //! metadata   the part that is decoded at load, and the comparison with the host
 //! writer     Contents -> bytes
@@ -32,7 +32,7 @@ mod table;
 mod tests;
 mod writer;
 
-pub use chunks::{ChunkHash, TEXT_CHUNK, chunk_range, hash_chunk};
+pub use chunks::{CHUNK, ChunkHash, hash_chunk};
 pub use format::is_artifact;
 pub use image::{MAX_RUNS, Piece, Plan, stretches};
 pub use metadata::{ImageRun, Metadata, PAGE};

@@ -51,8 +51,8 @@ pub struct Metadata {
     /// The file ranges of the element segments that code can use at run time: aligned 8-byte words,
     /// as in tables.
     pub elems: IndexVec<ElemId, Range<u64>>,
-    /// The hash of each chunk of the text; none if the text is small.
-    pub text_chunks: Vec<ChunkHash>,
+    /// The hash of each chunk ([`Artifact::chunks`](crate::Artifact::chunks)).
+    pub chunks: Vec<ChunkHash>,
     /// The layout of the objects of each type. The types of exceptions, one for each tag, come
     /// last.
     pub objects: IndexVec<ObjectTypeId, ObjectLayout>,

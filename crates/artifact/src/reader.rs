@@ -1,6 +1,6 @@
 //! Reading an artifact in place.
 
-use crate::chunks::TEXT_CHUNK;
+use crate::chunks::{self, ChunkHash};
 use crate::elf::{Sections, file_machine, machine};
 use crate::format::{FIRST_PAGE, Header, Section, check_hash};
 use crate::table::names::Names;
@@ -40,6 +40,8 @@ pub struct Artifact<B> {
     bytes: B,
     sections: Sections,
     metadata: Metadata,
+    /// The places of the chunks.
+    chunks: Vec<Range<usize>>,
 }
 
 impl<B: AsRef<[u8]>> Artifact<B> {
@@ -77,12 +79,6 @@ impl<B: AsRef<[u8]>> Artifact<B> {
             "the artifact's ELF header names another machine than {}",
             metadata.target.triple
         );
-        ensure!(
-            metadata.text_chunks.is_empty()
-                || metadata.text_chunks.len() == text.div_ceil(TEXT_CHUNK),
-            "the artifact has {} hashes for {text} bytes of machine code",
-            metadata.text_chunks.len()
-        );
         let range = |section| {
             let range = sections.range(section);
             range.start as u64..range.end as u64
@@ -100,10 +96,19 @@ impl<B: AsRef<[u8]>> Artifact<B> {
             check_tables(&keys, part)?;
         }
         metadata.check_ranges(&range(Section::Image), &range(Section::Segments))?;
+        let tables = sections.range(Section::Traps).start..sections.range(Section::Addresses).end;
+        let chunks = chunks::places(&metadata.image, sections.range(Section::Text), tables);
+        ensure!(
+            metadata.chunks.len() == chunks.len(),
+            "the artifact has {} hashes for {} chunks",
+            metadata.chunks.len(),
+            chunks.len()
+        );
         Ok(Artifact {
             bytes,
             sections,
             metadata,
+            chunks,
         })
     }
 
@@ -131,6 +136,16 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     /// Returns the machine code.
     pub fn text(&self) -> &[u8] {
         self.section(Section::Text)
+    }
+
+    /// Returns the parts of the file that components can share, in order: the place of each, which
+    /// starts at a multiple of [`Metadata::page`], and its hash. The last page of each has nothing
+    /// else that is used.
+    ///
+    /// They are pieces of the pages of the image, of the machine code, and of the tables that tell
+    /// of its traps and addresses. Small artifacts have none.
+    pub fn chunks(&self) -> impl ExactSizeIterator<Item = (&Range<usize>, &ChunkHash)> {
+        self.chunks.iter().zip(&self.metadata.chunks)
     }
 
     /// Returns the table of all functions.

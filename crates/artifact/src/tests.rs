@@ -406,9 +406,9 @@ fn each_broken_rule_has_its_message() {
         ("overlaps .rodata.image", true, |f| {
             f[entry(Section::Image, SIZE) + 1] += 0x10
         }),
-        ("comes after .mintage.traps, or occurs twice", true, |f| {
-            let name = f[entry(Section::Traps, 0)];
-            f[entry(Section::Addresses, 0)] = name;
+        ("comes after .mintage.unwind, or occurs twice", true, |f| {
+            let name = f[entry(Section::Unwind, 0)];
+            f[entry(Section::StackMaps, 0)] = name;
         }),
         ("is in the wrong part of the file", true, |f| {
             put(f, entry(Section::Image, OFFSET), &[0; 8])

@@ -1,6 +1,6 @@
 //! Writing an artifact.
 
-use crate::chunks;
+use crate::chunks::{self, ChunkHash, hash_chunk};
 use crate::elf;
 use crate::format::{FIRST_PAGE, Header, Section, page_of};
 use crate::image::{Piece, Plan};
@@ -39,7 +39,7 @@ pub struct Function<'a> {
 /// The contents of an artifact.
 pub struct Contents<'a> {
     /// The metadata. [`write()`] replaces its file ranges (`image`, `patches`, `data`, `elems`)
-    /// and `text_chunks`.
+    /// and `chunks`.
     pub metadata: Metadata,
     /// The linked machine code.
     pub text: &'a [u8],
@@ -85,7 +85,14 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
 
     metadata.image = file.image(&plan);
     file.table(Section::Text, contents.text);
-    metadata.text_chunks = chunks::hashes(contents.text);
+    file.table(
+        Section::Traps,
+        &records(contents.functions, |function| function.traps)?,
+    );
+    file.table(
+        Section::Addresses,
+        &records(contents.functions, |function| function.addresses)?,
+    );
     file.section(Section::Segments);
     // Element segments come first: their words are aligned.
     metadata.elems = contents
@@ -107,14 +114,6 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
         .collect();
     metadata.patches = file.patches(&plan);
 
-    file.table(
-        Section::Traps,
-        &records(contents.functions, |function| function.traps)?,
-    );
-    file.table(
-        Section::Addresses,
-        &records(contents.functions, |function| function.addresses)?,
-    );
     file.table(Section::Unwind, contents.unwind);
     file.table(Section::StackMaps, contents.stack_maps);
     let function_names: Vec<_> = contents
@@ -138,6 +137,7 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
         .iter()
         .map(|function| (function.key, function.offset));
     file.table(Section::Keys, &KeyTableBuilder::encode(keys, text_size));
+    metadata.chunks = file.chunk_hashes(&metadata.image)?;
     file.table(Section::Metadata, &encode(&metadata)?);
     file.finish(machine)
 }
@@ -181,6 +181,7 @@ pub fn rewrite<B: AsRef<[u8]>>(
             _ => {}
         }
     }
+    metadata.chunks = file.chunk_hashes(&metadata.image)?;
     file.table(Section::Metadata, &encode(&metadata)?);
     file.finish(machine)
 }
@@ -266,6 +267,16 @@ impl File {
         start as u64..self.bytes.len() as u64
     }
 
+    /// Returns the hash of each chunk. All sections that have some are written, and closed.
+    fn chunk_hashes(&self, image: &[ImageRun]) -> Result<Vec<ChunkHash>> {
+        let tables = self.range_of(Section::Traps)?.start..self.range_of(Section::Addresses)?.end;
+        let places = chunks::places(image, self.range_of(Section::Text)?, tables);
+        let hashes = places
+            .into_iter()
+            .map(|place| hash_chunk(&self.bytes[place]));
+        Ok(hashes.collect())
+    }
+
     /// Writes the first page and returns the file.
     fn finish(mut self, machine: Machine) -> Result<Vec<u8>> {
         self.end_section();
@@ -316,18 +327,18 @@ impl File {
             "the section table does not fit the first page"
         );
         self.bytes[..page.len()].copy_from_slice(&page);
-        let tail = self.start_of(Section::Keys)?;
+        let tail = self.range_of(Section::Keys)?.start;
         Header::seal(&mut self.bytes, tail);
         Ok(self.bytes)
     }
 
-    /// Returns the file offset of a section.
-    fn start_of(&self, section: Section) -> Result<usize> {
+    /// Returns the place of a section in the file.
+    fn range_of(&self, section: Section) -> Result<Range<usize>> {
         let mut sections = self.sections.iter();
         let found = sections.find(|(other, _)| *other == section);
         let (_, range) =
             found.with_context(|| format!("there is no section {}", section.name()))?;
-        Ok(range.start)
+        Ok(range.clone())
     }
 
     fn section_header(&self, section: Section, range: &Range<usize>, name: u32) -> SectionHeader {

@@ -47,7 +47,7 @@
 ;; block2:
 ;;   mov x2, x19
 ;;   ldur x0, [x2, #-96]
-;;   ldr x2, [x0, #464]
+;;   ldr x2, [x0, #480]
 ;;   movz w1, #0
 ;;   mov x0, x19
 ;;   blr x2
@@ -93,7 +93,7 @@
 ;;   ldp fp, lr, [sp], #16
 ;;   ret
 ;; block2:
-;;   ldr x3, [x19, #464]
+;;   ldr x3, [x19, #480]
 ;;   sub x1, x13, x2
 ;;   mov x0, x20
 ;;   blr x3

@@ -33,7 +33,7 @@
 ;;     sig1 = (i64 vmctx) preserve_all
 ;;     sig2 = (i64 vmctx, i32, i32) tail
 ;;     fn0 = colocated u16777216:0 sig0
-;;     fn1 = colocated u67108864:57 sig1
+;;     fn1 = colocated u67108864:59 sig1
 ;;     fn2 = colocated u16777216:1 sig2
 ;;     stack_limit = gv1
 ;;

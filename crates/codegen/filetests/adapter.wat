@@ -396,7 +396,7 @@
 ;;
 ;; block19 cold:
 ;;     v66 = load.i64 notrap aligned readonly can_move v0-96
-;;     v67 = load.i64 notrap aligned readonly can_move v66+464
+;;     v67 = load.i64 notrap aligned readonly can_move v66+480
 ;;     call_indirect sig1, v67(v0, v65)
 ;;     trap user10
 ;;

@@ -117,7 +117,7 @@
 ;;
 ;; block18 cold:
 ;;     v31 = load.i64 notrap aligned readonly can_move v0-96
-;;     v32 = load.i64 notrap aligned readonly can_move v31+464
+;;     v32 = load.i64 notrap aligned readonly can_move v31+480
 ;;     call_indirect sig1, v32(v0, v30)
 ;;     trap user10
 ;;

@@ -23,7 +23,7 @@
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx) preserve_all
 ;;     sig1 = (i64 vmctx, i64, i64, i64, i64) tail
-;;     fn0 = colocated u67108864:57 sig0
+;;     fn0 = colocated u67108864:59 sig0
 ;;     fn1 = colocated u67108864:8 sig1
 ;;     stack_limit = gv1
 ;;
@@ -78,7 +78,7 @@
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx) preserve_all
 ;;     sig1 = (i64 vmctx, i64, i64, i64, i64) tail
-;;     fn0 = colocated u67108864:57 sig0
+;;     fn0 = colocated u67108864:59 sig0
 ;;     fn1 = colocated u67108864:8 sig1
 ;;     stack_limit = gv1
 ;;

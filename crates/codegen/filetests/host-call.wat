@@ -46,7 +46,7 @@
 ;; block2:
 ;;   movq %rbx, %rdi
 ;;   movq -0x60(%rdi), %rax
-;;   movq 0x1d0(%rax), %rax
+;;   movq 0x1e0(%rax), %rax
 ;;   uninit  %rsi
 ;;   xorl %esi, %esi
 ;;   call    *%rax
@@ -108,7 +108,7 @@
 ;;   popq %rbp
 ;;   retq
 ;; block2:
-;;   movq 0x1d0(%r13), %rcx
+;;   movq 0x1e0(%r13), %rcx
 ;;   subq %rax, %rsi
 ;;   movq %r14, %rdi
 ;;   call    *%rcx
@@ -247,7 +247,7 @@
 ;;   movq %rax, %rsi
 ;;   jnz     label19; j label18
 ;; block19:
-;;   movq 0x1d0(%rbx), %r8
+;;   movq 0x1e0(%rbx), %r8
 ;;   movq %r12, %rdi
 ;;   call    *%r8
 ;;   ud2

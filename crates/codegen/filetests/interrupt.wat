@@ -16,7 +16,7 @@
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx) preserve_all
-;;     fn0 = colocated u67108864:57 sig0
+;;     fn0 = colocated u67108864:59 sig0
 ;;     stack_limit = gv1
 ;;
 ;;                                 block0(v0: i64, v1: i32):

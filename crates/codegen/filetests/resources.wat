@@ -129,7 +129,7 @@
 ;;
 ;; block3 cold:
 ;;     v19 = load.i64 notrap aligned readonly can_move v0-96
-;;     v20 = load.i64 notrap aligned readonly can_move v19+464
+;;     v20 = load.i64 notrap aligned readonly can_move v19+480
 ;;     call_indirect sig2, v20(v0, v18)  ; v18 = 0
 ;;     trap user10
 ;;

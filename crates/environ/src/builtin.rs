@@ -120,6 +120,11 @@ macro_rules! builtins {
             TransferBorrow transfer_borrow(
                 call: I32, src_domain: I32, dst_domain: I32, resource: I32, handle: I32
             ) -> Fallible(I32);
+            /// Lends the resource of a handle of `domain` to the component instance that defines
+            /// the resource. Returns the representation. [`EndLoan`](Self::EndLoan) ends the loan.
+            Lend lend(domain: I32, resource: I32, handle: I32) -> Fallible(I32);
+            /// Ends a loan of a handle of `domain`.
+            EndLoan end_loan(domain: I32, handle: I32) -> TrapCode;
             /// Creates an error context from the message of `units` code units at `ptr`, a tagged
             /// number if `encoding` tags lengths. Returns its handle in the table of `domain`.
             /// Machine code tests `may_leave`, here and for the next three.

@@ -345,14 +345,14 @@ impl ComponentTypes {
     }
 
     /// Calls `visit` once for each value type that occurs in a function type.
-    pub fn visit_func(&self, id: FuncTypeId, mut visit: impl FnMut(InterfaceType)) {
+    pub fn visit_func(&self, id: FuncTypeId, visit: impl FnMut(InterfaceType)) {
         let func = self.func(id);
-        let mut todo: Vec<InterfaceType> = func
-            .params
-            .iter()
-            .map(|&(_, ty)| ty)
-            .chain(func.result)
-            .collect();
+        let params = func.params.iter().map(|&(_, ty)| ty);
+        self.visit(params.chain(func.result).collect(), visit);
+    }
+
+    /// Calls `visit` for each different type that values of the types in `todo` consist of.
+    fn visit(&self, mut todo: Vec<InterfaceType>, mut visit: impl FnMut(InterfaceType)) {
         let mut seen = HashSet::new();
         while let Some(ty) = todo.pop() {
             if !seen.insert(ty) {
@@ -376,6 +376,15 @@ impl ComponentTypes {
     pub fn has_borrows(&self, id: FuncTypeId) -> bool {
         let mut found = false;
         self.visit_func(id, |ty| found |= matches!(ty, InterfaceType::Borrow(_)));
+        found
+    }
+
+    /// Returns whether values of this type contain borrowed handles.
+    pub fn contains_borrows(&self, ty: InterfaceType) -> bool {
+        let mut found = false;
+        self.visit(vec![ty], |ty| {
+            found |= matches!(ty, InterfaceType::Borrow(_))
+        });
         found
     }
 

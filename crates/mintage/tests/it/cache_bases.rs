@@ -1,6 +1,6 @@
 //! Entries of a cache that leave out what another entry, their base, has.
 
-use crate::shared_code::{check, program, shared};
+use crate::shared_code::{check, instance_of, program, shared};
 use mintage::{Cache, CacheConfig, Component, Config, Engine, FunctionStore, PoolConfig};
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -9,8 +9,12 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
-/// The size of what follows the hashes in an entry: footer and tag.
-const END: usize = 32 + 14 * 8 + 32;
+/// The most parts that an entry borrows.
+const PARTS: usize = 8;
+/// The number of numbers in the footer: three for each part, and one more.
+const NUMBERS: usize = 3 * PARTS + 1;
+/// The size of what follows the chunks in an entry: footer and tag.
+const END: usize = 32 + NUMBERS * 8 + 32;
 
 /// A folder with a cache, and one with files that are compiled.
 struct Fixture {
@@ -123,8 +127,8 @@ fn an_entry_leaves_out_what_another_one_has() {
     let [first, second, third] = [1, 2, 3].map(|answer| fixture.add(answer));
     assert!(!borrows(&first) && borrows(&second) && borrows(&third));
     let (whole, rest) = (size(&first), size(&second));
-    // All chunks of the machine code but one. The tables of a text are stored in each entry.
-    assert!(rest + (1 << 19) < whole, "{whole} bytes, then {rest}");
+    // All chunks of the machine code but one, and all of the data but one.
+    assert!(3 * rest < whole, "{whole} bytes, then {rest}");
     let stats = fixture.start().cache.stats().unwrap();
     assert_eq!(stats.entries, 3);
     assert!(stats.bytes <= whole + rest + size(&third));
@@ -182,6 +186,35 @@ fn components_share_what_is_borrowed() {
         drop(again);
         assert_eq!(shared(&process.engine), 0);
     }
+}
+
+/// Instances map the pages of the image that are borrowed from the base, and others from the entry.
+#[test]
+fn instances_map_the_image_from_both_files() {
+    let fixture = Fixture::new();
+    let paths = [1, 2].map(|answer| fixture.add(answer));
+    let component = fixture.find(2).unwrap();
+    // The sizes of what instances have mapped.
+    let mapped = || {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        paths.each_ref().map(|path| {
+            let path = path.to_str().unwrap();
+            let lines = maps.lines();
+            let lines = lines.filter(|line| line.ends_with(path) && line.contains(" rw-p "));
+            let sizes = lines.map(|line| {
+                let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+                let [start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
+                end - start
+            });
+            sizes.sum::<u64>()
+        })
+    };
+    assert_eq!(mapped(), [0, 0]);
+    let store = instance_of(&component);
+    let [base, own] = mapped();
+    assert!(base > 3 * own && own > 0, "{base}, {own}");
+    drop(store);
+    check(&component, 2);
 }
 
 #[test]
@@ -260,7 +293,7 @@ fn damage_of_what_follows_the_artifact_is_noticed() {
             assert!(try_with(&bytes).is_none(), "{at}");
         }
         // Numbers that are far out of range, or a little.
-        for number in 0..14 {
+        for number in 0..NUMBERS {
             for value in [0, 1, 4096, 1 << 20, 1 << 32, u64::MAX - 4095, u64::MAX] {
                 let place = footer + 32 + 8 * number..footer + 40 + 8 * number;
                 let mut bytes = good.clone();
@@ -278,10 +311,9 @@ fn damage_of_what_follows_the_artifact_is_noticed() {
     }
 }
 
-/// The secret alone does not make the engine take other sections from a base than the text: these
-/// are mapped from the entry's own file when instances are made.
+/// The secret alone does not make the engine take a part of a chunk from a base.
 #[test]
-fn only_machine_code_is_borrowed() {
+fn chunks_are_borrowed_whole() {
     let fixture = Fixture::new();
     fixture.add(1);
     let path = fixture.add(2);
@@ -293,10 +325,12 @@ fn only_machine_code_is_borrowed() {
         .chunks(2)
         .map(|digits| u8::from_str_radix(str::from_utf8(digits).unwrap(), 16).unwrap())
         .collect();
-    let forge = |parts: [[u64; 3]; 4]| {
+    let forge = |parts: &[[u64; 3]]| {
         let mut bytes = good.clone();
-        let numbers = parts.as_flattened().iter().flat_map(|n| n.to_le_bytes());
-        bytes.splice(footer + 32..footer + 32 + 96, numbers);
+        let mut numbers = parts.as_flattened().to_vec();
+        numbers.resize(NUMBERS - 1, 0);
+        let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
+        bytes.splice(footer + 32..tag - 8, numbers);
         let mut hasher = blake3::Hasher::new_keyed(secret[..].try_into().unwrap());
         hasher.update(&artifact);
         hasher.update(&bytes[artifact.len()..tag]);
@@ -307,53 +341,40 @@ fn only_machine_code_is_borrowed() {
         fs::write(&path, bytes).unwrap();
         fixture.find(2)
     };
-    let number =
-        |at: usize| u64::from_le_bytes(*good[footer + 32 + 8 * at..].first_chunk().unwrap());
-    let [start, base_start, len] = [0, 1, 2].map(number);
+    let numbers = good[footer + 32..tag - 8].as_chunks().0.iter();
+    let numbers: Vec<_> = numbers.map(|bytes| u64::from_le_bytes(*bytes)).collect();
+    let parts = numbers.as_chunks::<3>().0;
+    // Machine code is most of an entry.
+    let [start, base_start, len] = *parts.iter().max_by_key(|[_, _, len]| *len).unwrap();
     let none = [0; 3];
     let chunk = 256 << 10;
     assert!(len > 2 * chunk && start == base_start);
-    for parts in [
-        [[start, base_start, len], none, none, none],
-        [[start, base_start, chunk], none, none, none],
-        [
-            none,
-            none,
-            [start, base_start, chunk],
-            [start + chunk, base_start + chunk, chunk],
-        ],
-    ] {
+    let one = [start, base_start, chunk];
+    let next = [start + chunk, base_start + chunk, chunk];
+    let good: [&[_]; 5] = [
+        parts,
+        &[[start, base_start, len]],
+        &[one],
+        &[one, next],
+        &[none, none, one, next],
+    ];
+    for parts in good {
         check(&forge(parts).unwrap(), 2);
     }
-    for parts in [
+    let bad: [&[_]; 7] = [
         // A part of a chunk, and one that begins within a page.
-        [[start, base_start, 4096], none, none, none],
-        [[start + 4096, base_start + 4096, chunk], none, none, none],
-        [[start + 1, base_start + 1, chunk], none, none, none],
-        // Before the text, and the page after it.
-        [
-            [start - chunk, base_start - chunk, 2 * chunk],
-            none,
-            none,
-            none,
-        ],
-        [[0, 0, 4096], none, none, none],
+        &[[start, base_start, 4096]],
+        &[[start + 4096, base_start + 4096, chunk]],
+        &[[start + 1, base_start + 1, chunk]],
+        // The first page, which both have of their own.
+        &[[0, 0, 4096]],
         // Twice the same, or in another order.
-        [
-            [start, base_start, chunk],
-            [start, base_start, chunk],
-            none,
-            none,
-        ],
-        [
-            [start + chunk, base_start + chunk, chunk],
-            [start, base_start, chunk],
-            none,
-            none,
-        ],
+        &[one, one],
+        &[next, one],
         // Nothing, of a base.
-        [none, none, none, none],
-    ] {
+        &[],
+    ];
+    for parts in bad {
         assert!(forge(parts).is_none(), "{parts:?}");
     }
 }

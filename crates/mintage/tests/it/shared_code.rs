@@ -1,4 +1,4 @@
-//! Machine code that several components have is in memory once.
+//! Machine code and contents of memories that several components have are in memory once.
 
 use mintage::{Component, Config, Engine, Linker, PoolConfig, Result, Store, Trap};
 use std::fmt::Write;
@@ -8,18 +8,42 @@ use std::path::{Path, PathBuf};
 /// The number of functions in the table. Their machine code takes about a megabyte.
 const FUNCTIONS: u32 = 4000;
 
+/// The pages of data that all components have, from 128 KiB on: 512 KiB.
+const PAGES: u32 = 128;
+/// The page of these of which each component has its own.
+const OWN_PAGE: u32 = 50;
+
+/// Returns the address of a page of the data.
+fn address(page: u32) -> u32 {
+    (128 << 10) + 4096 * page
+}
+
+/// Returns the letter that a page is full of.
+fn letter(page: u32) -> u8 {
+    b'a' + (page % 26) as u8
+}
+
 /// A component whose `answer` is of its own, while its other functions are those of all: `call`
-/// gives the number of the function if `x` is 0.
+/// gives the number of the function if `x` is 0. `peek` and `poke` read and write a byte.
 pub fn program(answer: u32) -> String {
+    let data: String = (0..PAGES)
+        .flat_map(|page| [char::from(letter(page)); 4096])
+        .collect();
     let mut text = format!(
         r#"(component (core module $m
-            (memory 1)
+            (memory 16)
             (data (i32.const 60000) "{answer}")
+            (data (i32.const {}) "{data}")
+            (data (i32.const {}) "{answer}")
+            (func (export "peek") (param i32) (result i32) (i32.load8_u (local.get 0)))
+            (func (export "poke") (param i32) (i32.store8 (local.get 0) (i32.const 0)))
             (func (export "answer") (result i32) (i32.const {answer}))
             (type $f (func (param i32) (result i32)))
             (table {FUNCTIONS} funcref)
             (func (export "call") (param i32 i32) (result i32)
-                (call_indirect (type $f) (local.get 1) (local.get 0)))"#
+                (call_indirect (type $f) (local.get 1) (local.get 0)))"#,
+        address(0),
+        address(OWN_PAGE) + 4000,
     );
     for number in 0..FUNCTIONS {
         let step = format!(
@@ -38,13 +62,15 @@ pub fn program(answer: u32) -> String {
     text.push_str(
         r#") (core instance $i (instantiate $m))
         (func (export "answer") (result u32) (canon lift (core func $i "answer")))
+        (func (export "peek") (param "at" u32) (result u8) (canon lift (core func $i "peek")))
+        (func (export "poke") (param "at" u32) (canon lift (core func $i "poke")))
         (func (export "call") (param "f" u32) (param "x" u32) (result u32)
             (canon lift (core func $i "call"))))"#,
     );
     text
 }
 
-/// Checks that the component's functions are its own, and those of all.
+/// Checks that the component's functions and its data are its own, and those of all.
 pub fn check(component: &Component, answer: u32) {
     let engine = component.engine();
     let mut store = Store::new(engine, ());
@@ -62,6 +88,44 @@ pub fn check(component: &Component, answer: u32) {
     let error = call.call(&mut store, (1, 1 << 31)).unwrap_err();
     let trap = error.downcast_ref::<Trap>();
     assert_eq!(trap, Some(&Trap::MemoryOutOfBounds), "{error:?}");
+    check_data(component, answer);
+}
+
+/// Makes an instance. Its store keeps it.
+pub fn instance_of(component: &Component) -> Store<()> {
+    let engine = component.engine();
+    let mut store = Store::new(engine, ());
+    let linker = Linker::new(engine);
+    linker.instantiate(&mut store, component).unwrap();
+    store
+}
+
+/// Checks the contents of the memory, and that no instance sees the bytes that another one writes.
+fn check_data(component: &Component, answer: u32) {
+    let engine = component.engine();
+    for write in [true, false] {
+        let mut store = Store::new(engine, ());
+        let instance = Linker::new(engine)
+            .instantiate(&mut store, component)
+            .unwrap();
+        let peek = instance.get_typed_func::<(u32,), (u8,)>(&mut store, "peek");
+        let poke = instance.get_typed_func::<(u32,), ()>(&mut store, "poke");
+        let (peek, poke) = (peek.unwrap(), poke.unwrap());
+        let read = |store: &mut _, at: u32| peek.call(store, (at,)).unwrap().0;
+        assert_eq!(read(&mut store, address(0) - 1), 0);
+        assert_eq!(read(&mut store, address(PAGES)), 0);
+        let own = answer.to_string().into_bytes()[0];
+        assert_eq!(read(&mut store, address(OWN_PAGE) + 4000), own);
+        for page in 0..PAGES {
+            let at = address(page);
+            assert_eq!(read(&mut store, at + 7), letter(page), "{page}");
+            if write {
+                poke.call(&mut store, (at + 7,)).unwrap();
+                assert_eq!(read(&mut store, at + 7), 0);
+            }
+            assert_eq!(read(&mut store, at + 8), letter(page), "{page}");
+        }
+    }
 }
 
 pub fn shared(engine: &Engine) -> usize {

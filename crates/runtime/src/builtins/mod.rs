@@ -293,6 +293,17 @@ mod entry_points {
                 handles.lower_borrow(types, call, target, resource, rep)
             }))
         }
+        lend(data, domain: u32, resource: u32, index: u32) -> u64 {
+            let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
+            handle(data, data.with_handles(|handles, types| {
+                handles.lend(types, domain, resource, index)
+            }))
+        }
+        end_loan(data, domain: u32, index: u32) -> u32 {
+            let domain = DomainId::from_u32(domain);
+            data.with_handles(|handles, _| handles.end_loan(domain, index));
+            0
+        }
         error_context_new(
             data, domain: u32, memory: u32, encoding_number: u32, pointer: u64, units: u64
         ) -> u64 {

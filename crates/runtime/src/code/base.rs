@@ -1,11 +1,11 @@
-//! [`Base`]: a file with machine code that an artifact borrows.
+//! [`Base`]: a file with parts of an artifact that borrows them.
 //!
-//! The file of an artifact may lack chunks of its text that another file has. They are mapped from
+//! The file of an artifact may lack chunks that another file has. They are mapped from
 //! there, over the place where the artifact's own file has a hole.
 
 use crate::sys::mmap::{self, FileMapping};
 use anyhow::{Context, Result, ensure};
-use mintage_artifact::TEXT_CHUNK;
+use mintage_artifact::Artifact;
 use mintage_environ::artifact;
 use std::fs::File;
 use std::ops::Range;
@@ -82,23 +82,27 @@ impl MappedBase {
         &self.file
     }
 
-    /// Returns the places of the parts, counted from the start of the text, each with its offset in
-    /// the base. The text is at `text` in the artifact.
+    /// Returns the places of the parts, each with its offset in the base.
     ///
     /// # Errors
     ///
-    /// If a part is not made of whole chunks of the text. Other sections are mapped from the
-    /// artifact's own file when instances are made.
-    pub fn places_in(&self, text: &Range<usize>) -> Result<Vec<(Range<usize>, usize)>> {
-        let mut places = Vec::with_capacity(self.parts.len());
-        for Borrowed { range, offset } in &self.parts {
-            let is_whole = |end: usize| end.is_multiple_of(TEXT_CHUNK) || end == text.len();
-            let place = (range.start.checked_sub(text.start))
-                .zip(range.end.checked_sub(text.start))
-                .filter(|&(start, end)| end <= text.len() && is_whole(start) && is_whole(end))
-                .context("the artifact borrows more than chunks of its text")?;
-            places.push((place.0..place.1, *offset));
+    /// If one has a part of a chunk of the artifact. The chunk could be offered to other components
+    /// in neither file.
+    pub fn parts<B: AsRef<[u8]>>(
+        &self,
+        artifact: &Artifact<B>,
+    ) -> Result<impl Iterator<Item = (Range<usize>, usize)>> {
+        for (chunk, _) in artifact.chunks() {
+            let cuts = |part: &Borrowed| {
+                let is_in = |at: usize| chunk.start < at && at < chunk.end;
+                is_in(part.range.start) || is_in(part.range.end)
+            };
+            ensure!(
+                !self.parts.iter().any(cuts),
+                "the artifact borrows a part of a chunk"
+            );
         }
-        Ok(places)
+        let parts = self.parts.iter();
+        Ok(parts.map(|part| (part.range.clone(), part.offset)))
     }
 }

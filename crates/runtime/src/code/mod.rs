@@ -10,14 +10,14 @@ pub use debug_info::DebugInfo;
 
 use crate::arch;
 use crate::component::handles::{Handles, KeptHandles};
-use crate::pool::{Pool, PooledSlab, SharedText, Shelf, Written};
+use crate::pool::{Pool, PooledSlab, SharedParts, Shelf, Written};
 use crate::slab::Image;
 use crate::sys::mmap::{self, FileMapping};
 use crate::sys::{self, signals, thread};
 use anyhow::{Context, Result, ensure};
 use base::MappedBase;
 use callees::{Callees, Text};
-use mintage_artifact::{Artifact, Check, Metadata, TEXT_CHUNK};
+use mintage_artifact::{Artifact, CHUNK, Check, Metadata};
 use mintage_environ::component::{ComponentInterface, CoreCallee};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
@@ -41,8 +41,8 @@ pub struct LoadCheck {
 /// A component's machine code and image, mapped once and shared by all its instances.
 pub struct Code {
     artifact: Arc<Artifact<FileMapping>>,
-    /// The parts of the text that are not in the artifact's own file.
-    shared: Option<Arc<SharedText>>,
+    /// The parts that are not in the artifact's own file.
+    shared: Option<Arc<SharedParts>>,
     text: Text,
     callees: Callees,
     data_segments: DataSegments,
@@ -75,8 +75,8 @@ impl StartedImage {
 /// The files besides its own that a mapping of an artifact has parts of.
 pub(crate) enum Others {
     None,
-    /// Those of components that have the same code.
-    Shared(SharedText),
+    /// Those of components that have the same chunks.
+    Shared(SharedParts),
     /// One with the parts that the artifact's own file lacks.
     Base(MappedBase),
 }
@@ -198,24 +198,21 @@ impl Code {
     ///
     /// As [`Code::from_bytes`].
     unsafe fn publish_copy(bytes: &[u8], check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
-        let shared = match bytes.len() < TEXT_CHUNK {
+        let shared = match bytes.len() < CHUNK {
             true => None,
-            false => {
-                let artifact = Artifact::parse(bytes, Check::Metadata)?;
-                find_shared(&artifact, pool, false).map(|shared| (shared, artifact.text_range()))
-            }
+            false => find_shared(&Artifact::parse(bytes, Check::Metadata)?, pool, false),
         };
         let parts = match &shared {
-            Some((shared, text)) => shared.others(bytes, text),
+            Some(shared) => shared.others(bytes),
             None => vec![(0, bytes)],
         };
         let mapping = FileMapping::of_parts(bytes.len(), &parts, pool.config().memfd)
             .context("cannot make a copy of the artifact")?;
-        if let Some((shared, text)) = &shared {
+        if let Some(shared) = &shared {
             // SAFETY: no one has read the new mapping.
-            unsafe { shared.map(&mapping, text)? };
+            unsafe { shared.map(&mapping)? };
         }
-        let others = shared.map_or(Others::None, |(shared, _)| Others::Shared(shared));
+        let others = shared.map_or(Others::None, Others::Shared);
         // SAFETY: as the caller promises.
         unsafe { Self::publish(mapping, others, check, pool) }
     }
@@ -245,17 +242,16 @@ impl Code {
             )
         );
         let damaged = |error| ErrorKind::Artifact(ArtifactFault::Damaged).or_of(error);
-        let declared = Image::of_artifact(&artifact).map_err(damaged)?;
         signals::install()?;
 
-        let range = artifact.text_range();
         let (shared, base) = match others {
             Others::None => (None, None),
             Others::Shared(shared) => (Some(shared), None),
-            Others::Base(base) => {
-                let places = base.places_in(&range).map_err(damaged)?;
-                (None, Some((base, places)))
-            }
+            Others::Base(base) => (None, Some(base)),
+        };
+        let base = match &base {
+            Some(base) => Some((base, base.parts(&artifact).map_err(damaged)?)),
+            None => None,
         };
         let mut shared = match shared {
             Some(shared) => Some(shared),
@@ -265,19 +261,21 @@ impl Code {
                 if let Some(shared) = &shared {
                     // SAFETY: no one else has the artifact yet. Its bytes are what its hashes say,
                     // since this project's compiler made it.
-                    unsafe { shared.map(artifact.owner(), &range)? };
+                    unsafe { shared.map(artifact.owner())? };
                 }
                 shared
             }
         };
-        if let (Some(shared), Some((base, places))) = (&mut shared, base) {
-            shared.keep_base(base.file(), places);
+        if let (Some(shared), Some((base, parts))) = (&mut shared, base) {
+            shared.keep_base(base.file(), parts);
         }
+        let declared = Image::of_artifact(&artifact).map_err(damaged)?;
         if let Some(shared) = &shared
             && artifact.owner().is_immutable()
         {
-            pool.texts().offer(&artifact, shared);
+            pool.chunks().offer(&artifact, shared);
         }
+        let range = artifact.text_range();
         let landing_pads = artifact.metadata().target.has_landing_pads();
         artifact
             .owner()
@@ -537,9 +535,9 @@ fn find_shared<B: AsRef<[u8]>>(
     artifact: &Artifact<B>,
     pool: &Pool,
     is_own: bool,
-) -> Option<SharedText> {
-    let may_share = pool.config().share_code && !artifact.metadata().text_chunks.is_empty();
-    may_share.then(|| pool.texts().find(artifact, is_own))
+) -> Option<SharedParts> {
+    let may_share = pool.config().share_code && artifact.chunks().len() > 0;
+    may_share.then(|| pool.chunks().find(artifact, is_own))
 }
 
 /// Returns the settings that the artifact in `bytes` was compiled with.

@@ -152,10 +152,10 @@ impl PoolConfig {
         self
     }
 
-    /// Sets whether components that have the same machine code, or parts of it, map it from one
-    /// file; default: yes. An instance can find out by the time of an access whether other
-    /// components run such code at that moment. Without sharing, each component has its code in
-    /// memory.
+    /// Sets whether components that have the same machine code or the same initial contents of
+    /// memories, or parts of these, map them from one file; default: yes. An instance can find out
+    /// by the time of an access whether other components run such code at that moment, or read such
+    /// contents. Without sharing, each component has its own in memory.
     pub fn share_code(&mut self, enable: bool) -> &mut Self {
         self.share_code = enable;
         self

@@ -5,7 +5,7 @@
 //! Shelf        one per component  its idle slabs                             shelf.rs
 //! PooledSlab   one per instance   a slab with its share of the counts        pooled.rs, claim.rs
 //! Cleaner      one per pool       a thread that resets slabs, if configured  cleaner.rs
-//! SharedTexts  one per pool       machine code that several components have  texts.rs
+//! SharedChunks one per pool       parts that several components have         chunks.rs
 //! ```
 //!
 //! A slab counts while it is mapped ([`Claim`]), in use or idle. So taking an idle slab and putting
@@ -16,23 +16,24 @@
 //! Architecture invariant: no lock is held across a system call, except while the cleaner's thread
 //! is started. Slabs are unmapped, and memory for lists is allocated, before or after.
 
+mod chunks;
 mod claim;
 mod cleaner;
 mod config;
 mod counts;
 mod pooled;
 mod shelf;
-mod texts;
 
+pub(crate) use chunks::SharedParts;
 pub use config::PoolConfig;
 pub use pooled::{PooledSlab, Written};
 pub use shelf::Shelf;
-pub(crate) use texts::SharedText;
 
 use crate::slab::ResetOptions;
 use crate::sys::mappings::{self, SlabMappings};
 use crate::sys::pagemap::Pagemap;
 use anyhow::Error;
+use chunks::SharedChunks;
 use claim::Claim;
 use cleaner::Cleaner;
 use counts::{Counts, History, PoolLimit, SlabTotals, Usage};
@@ -41,7 +42,6 @@ use std::cmp::Reverse;
 use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use texts::SharedTexts;
 
 /// Locks a mutex whose data is consistent whenever it is unlocked, even by a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,7 +61,7 @@ pub struct Pool {
     /// recent.
     clock: AtomicU64,
     cleaner: cleaner::CleanerCell,
-    texts: SharedTexts,
+    chunks: SharedChunks,
 }
 
 /// Current numbers of a pool, and totals since its creation.
@@ -99,7 +99,7 @@ impl Pool {
             resident: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
             cleaner: cleaner::CleanerCell::default(),
-            texts: SharedTexts::default(),
+            chunks: SharedChunks::default(),
         })
     }
 
@@ -112,9 +112,9 @@ impl Pool {
         &self.config
     }
 
-    /// Returns the machine code that the components share.
-    pub(crate) fn texts(&self) -> &SharedTexts {
-        &self.texts
+    /// Returns the parts of artifacts that the components share.
+    pub(crate) fn chunks(&self) -> &SharedChunks {
+        &self.chunks
     }
 
     /// Returns the system's means to tell which pages were written, unless it has none or they are
@@ -185,7 +185,7 @@ impl Pool {
             address_space: counts.slabs.address_space,
             mappings: counts.slabs.mappings,
             resident: self.resident.load(Ordering::Relaxed),
-            shared_text: self.texts.bytes(),
+            shared_text: self.chunks.text_bytes(),
         }
     }
 

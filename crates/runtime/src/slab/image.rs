@@ -85,11 +85,16 @@ impl Image {
         source: ImageSource,
         started: bool,
     ) -> Result<Image> {
-        let mapped = if source.mapping().has_file() {
-            runs.len()
-        } else {
-            0
-        };
+        let places = runs
+            .iter()
+            .map(|run| run.file_offset..run.file_offset + run.len);
+        let mapped: usize = places
+            .map(|place| {
+                source
+                    .mapping()
+                    .count_files(place.start as usize..place.end as usize)
+            })
+            .sum();
         Ok(Image {
             accessible: accessible(layout, &sizes),
             contexts: layout

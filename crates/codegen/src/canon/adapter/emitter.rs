@@ -35,6 +35,16 @@ pub(crate) struct Side {
     realloc: Option<CoreCallee>,
 }
 
+/// The handles that the caller lends to the callee.
+pub(crate) enum Loans {
+    /// There are none.
+    None,
+    /// The runtime has a list of them, for the call of this number.
+    Listed(Value),
+    /// These handles of these component instances, which the adapter knows itself.
+    Known(Vec<(DomainId, Value)>),
+}
+
 /// An adapter, or the inlined body of one, under construction.
 pub(crate) struct AdapterEmitter<'a, 'f, 'b> {
     input: Input<'a>,
@@ -45,8 +55,8 @@ pub(crate) struct AdapterEmitter<'a, 'f, 'b> {
     pub src: Side,
     /// The side that values go to.
     pub dst: Side,
-    /// The id of this call once its scope is open, which handles are lent to.
-    pub lends_to: Option<Value>,
+    /// What ends the loans of this call.
+    pub loans: Loans,
     /// The flags of the destination side. While values are lowered, only the bit that is cleared
     /// for its `realloc` changes. Loading the flags once keeps out of loops a load that would wait
     /// for the store before it.
@@ -86,7 +96,7 @@ impl<'a, 'f, 'b> AdapterEmitter<'a, 'f, 'b> {
         let dst_flags = control_block::load_flags(builder, callee_ctx);
         Ok(Self {
             dst_flags,
-            lends_to: None,
+            loans: Loans::None,
             input,
             types: &input.program.interface.types,
             builder,

@@ -32,7 +32,9 @@ use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::Value;
 use cranelift_frontend::FunctionBuilder;
 pub(crate) use emitter::AdapterEmitter;
-use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType, MAX_FLAT_RESULTS};
+use mintage_environ::component::{
+    CanonicalAbi, ComponentTypes, InterfaceType, MAX_FLAT_RESULTS, Resource,
+};
 use mintage_environ::{AdapterId, DomainId};
 use mintage_program::{Adapter, Program};
 use value::{Destination, Source};
@@ -108,6 +110,22 @@ fn asks_for_tasks(program: &Program<'_>, domain: DomainId) -> bool {
     domains.binary_search(&domain).is_ok()
 }
 
+/// Returns whether each handle that a call lends is a parameter, and of a type that the callee
+/// defines. The callee then gets representations instead of handles that it would have to drop.
+fn lends_to_definer(program: &Program<'_>, adapter: &Adapter) -> bool {
+    let types = &program.interface.types;
+    let callee = adapter.lift.options.domain;
+    let is_definer = |id| match program.interface.resources.get(id) {
+        Some(&Resource::Defined { domain, .. }) => domain == callee,
+        _ => false,
+    };
+    let params = &types.func(adapter.ty).params;
+    params.iter().all(|&(_, ty)| match ty {
+        InterfaceType::Borrow(id) => is_definer(id),
+        _ => !types.contains_borrows(ty),
+    })
+}
+
 /// Emits the body of an adapter at the current place of `builder`, for a caller with the context
 /// pointer `ctx`. Returns what the adapter returns for `arguments`.
 pub(crate) fn body(
@@ -132,7 +150,7 @@ pub(crate) fn body(
     emitter.pass_stack_limit();
 
     if types.has_borrows(adapter.ty) {
-        emitter.enter_call();
+        emitter.enter_call(lends_to_definer(input.program, adapter));
     }
     let mut arguments = arguments.iter();
     let params = parameter_types(types, adapter);

@@ -1,9 +1,9 @@
 //! Handles of resources and error contexts. Each component instance has a table of them in the
 //! runtime, which moves handles from table to table.
 
-use super::emitter::AdapterEmitter;
+use super::emitter::{AdapterEmitter, Loans};
 use super::value::{Destination, Source};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::Value;
 use mintage_environ::component::AsyncValue;
 use mintage_environ::{Builtin, ResourceId};
@@ -27,10 +27,27 @@ impl AdapterEmitter<'_, '_, '_> {
         from: &mut Source<'_>,
         to: &mut Destination,
     ) -> Result<()> {
-        let call = self
-            .lends_to
-            .context("internal error: a handle is lent outside of a call's scope")?;
-        self.handle(Builtin::TransferBorrow, &[call], id, from, to)
+        match &mut self.loans {
+            Loans::None => bail!("internal error: a handle is lent outside of a call's scope"),
+            &mut Loans::Listed(call) => self.handle(Builtin::TransferBorrow, &[call], id, from, to),
+            Loans::Known(_) => self.lend(id, from, to),
+        }
+    }
+
+    /// Passes a borrowed handle to the component instance that defines its resource, which gets the
+    /// representation.
+    fn lend(&mut self, id: ResourceId, from: &mut Source<'_>, to: &mut Destination) -> Result<()> {
+        let handle = self.read_int(4, false, from)?;
+        let domain = self.src.domain;
+        let [number, resource] = [domain.as_u32(), id.as_u32()].map(|number| self.number(number));
+        let rep = self
+            .call_builtin(Builtin::Lend, &[number, resource, handle])
+            .context("internal error: lending a handle has no result")?;
+        if let Loans::Known(handles) = &mut self.loans {
+            handles.push((domain, handle));
+        }
+        self.write_int(4, rep, to);
+        Ok(())
     }
 
     /// Passes a handle by `builtin`, whose arguments are `first`, both component instances, the
@@ -109,16 +126,30 @@ impl AdapterEmitter<'_, '_, '_> {
         }
     }
 
-    /// Opens the scope of the handles that this call lends.
-    pub(super) fn enter_call(&mut self) {
-        self.lends_to = self.call_builtin(Builtin::EnterCall, &[]);
+    /// Begins a call that lends handles. `are_known` says whether each of them is a parameter, and
+    /// of a type that the callee defines.
+    pub(super) fn enter_call(&mut self, are_known: bool) {
+        self.loans = match are_known {
+            true => Loans::Known(Vec::new()),
+            false => {
+                let call = self.call_builtin(Builtin::EnterCall, &[]);
+                call.map_or(Loans::None, Loans::Listed)
+            }
+        };
     }
 
-    /// Closes the scope, if one is open. Traps if handles that were lent are left in the table of
-    /// the callee.
+    /// Ends the loans of the call. Traps if handles that were lent are left in the table of the
+    /// callee.
     pub(super) fn exit_call(&mut self) {
-        if let Some(call) = self.lends_to.take() {
-            self.call_builtin(Builtin::ExitCall, &[call]);
+        match std::mem::replace(&mut self.loans, Loans::None) {
+            Loans::None => {}
+            Loans::Listed(call) => _ = self.call_builtin(Builtin::ExitCall, &[call]),
+            Loans::Known(handles) => {
+                for (domain, handle) in handles {
+                    let domain = self.number(domain.as_u32());
+                    self.call_builtin(Builtin::EndLoan, &[domain, handle]);
+                }
+            }
         }
     }
 }

@@ -15,7 +15,7 @@
 //! `task.return`, and the caller's pointer for the result in word [`RESULT_POINTER`]. A flat result
 //! for the caller is left in word 0.
 
-use super::emitter::AdapterEmitter;
+use super::emitter::{AdapterEmitter, Loans};
 use super::value::{Destination, Source};
 use super::{fits_one_value, parameter_types};
 use crate::abi;
@@ -90,7 +90,7 @@ pub(crate) fn start(input: &Input<'_>, id: AdapterId, workspace: &mut Workspace)
     let mut sides = AdapterEmitter::of_function(&mut emitter, lower, &lift.options)?;
     sides.pass_stack_limit();
     if interface.types.has_borrows(adapter.ty) {
-        sides.lends_to = Some(call);
+        sides.loans = Loans::Listed(call);
     }
     let (parameters, rest) = parameters(&mut sides, adapter, &arguments)?;
     let results = sides.call(sides.dst, lift.callee, &parameters);

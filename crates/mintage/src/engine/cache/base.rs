@@ -1,17 +1,18 @@
-//! [`Base`]: an entry with most of the machine code of a new one, which then leaves it out.
+//! [`Base`]: an entry with most of the chunks of a new one, which then leaves them out.
 
 use super::entry::{Ending, MAX_PARTS, Part};
 use super::folder::{Folder, Listed};
 use super::{CacheConfig, Key};
 use crate::error::Result;
-use mintage_artifact::{Artifact, TEXT_CHUNK, chunk_range};
+use mintage_artifact::{Artifact, CHUNK};
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 /// The most entries that are considered: those that were used last.
 const MOST_CANDIDATES: usize = 64;
-/// An entry borrows at least the text's size divided by this, or nothing. An entry that borrows
+/// An entry borrows at least the artifact's size divided by this, or nothing. An entry that borrows
 /// cannot lend, so one that has little in common with all others is stored whole.
 const LEAST_PART: usize = 2;
 
@@ -25,7 +26,7 @@ pub struct Base {
 }
 
 impl Base {
-    /// Finds the entry that has most of an artifact's machine code. Its bytes have been compared.
+    /// Finds the entry that has most of an artifact. Its bytes have been compared.
     /// `own` is the name of the new entry.
     ///
     /// # Errors
@@ -37,12 +38,11 @@ impl Base {
         own: &Key,
         artifact: &Artifact<&[u8]>,
     ) -> Result<Option<Base>> {
-        let text = artifact.text().len();
-        if artifact.metadata().text_chunks.is_empty() {
+        if artifact.chunks().len() == 0 {
             return Ok(None);
         }
         let mut listed = folder.list_entries()?;
-        listed.retain(|file| file.size > TEXT_CHUNK as u64 && file.key() != Some(*own));
+        listed.retain(|file| file.size > CHUNK as u64 && file.key() != Some(*own));
         listed.sort_by_key(|file| Reverse(file.used));
         listed.truncate(MOST_CANDIDATES);
         let found = listed
@@ -53,15 +53,15 @@ impl Base {
         };
         let rest = (artifact.bytes().len() as u64).saturating_sub(best.len());
         let (_, room) = config.limits_after_removal();
-        let is_worth_it = best.len() >= (text / LEAST_PART) as u64
+        let is_worth_it = best.len() >= (artifact.bytes().len() / LEAST_PART) as u64
             // Otherwise the base would be removed for the entry that needs it.
             && rest + best.listed.size <= room
             && best.has_same_bytes(artifact.bytes());
         Ok(is_worth_it.then_some(best))
     }
 
-    /// Opens an entry that may lend to an artifact. `None` if it has not the same chunk at any
-    /// place, or borrows itself.
+    /// Opens an entry that may lend to an artifact. `None` if they have no chunk in common, or it
+    /// borrows itself.
     fn open(listed: Listed, folder: &Folder, artifact: &Artifact<&[u8]>) -> Option<Base> {
         let name = listed.key()?;
         let (file, metadata) = folder.open_own(&name)?;
@@ -86,11 +86,11 @@ impl Base {
     /// Returns whether the base has the bytes that an artifact would borrow. Its hashes might be
     /// wrong, and then the new entry would be useless.
     fn has_same_bytes(&self, artifact: &[u8]) -> bool {
-        let mut block = vec![0; TEXT_CHUNK];
+        let mut block = vec![0; CHUNK];
         self.parts.iter().all(|part| {
             let own = &artifact[part.start as usize..][..part.len as usize];
             let mut at = part.base_start;
-            own.chunks(TEXT_CHUNK).all(|chunk| {
+            own.chunks(CHUNK).all(|chunk| {
                 let block = &mut block[..chunk.len()];
                 let is_same = self.file.read_exact_at(block, at).is_ok() && block == chunk;
                 at += chunk.len() as u64;
@@ -106,29 +106,32 @@ impl Base {
     }
 }
 
-/// Returns the largest parts of an artifact's text that an entry seems to have at the same places
-/// of its own text, in order. `None` if the entry's numbers cannot be right.
+/// Returns the largest parts of an artifact that an entry seems to have, in order. `None` if the
+/// entry's numbers cannot be right.
 fn common_parts(artifact: &Artifact<&[u8]>, base: &Ending) -> Option<Vec<Part>> {
-    let text = artifact.text_range();
-    if !base.text_start().is_multiple_of(artifact.metadata().page()) {
-        return None;
-    }
-    let pairs = artifact.metadata().text_chunks.iter().zip(base.hashes());
+    let places: HashMap<_, _> = base.chunks().collect();
     let mut parts: Vec<Part> = Vec::new();
-    for (index, _) in pairs.enumerate().filter(|(_, (own, other))| own == other) {
-        let chunk = chunk_range(index, text.len());
-        let start = (text.start + chunk.start) as u64;
-        let base_start = base.text_start().checked_add(chunk.start as u64)?;
-        let base_end = base_start.checked_add(chunk.len() as u64)?;
-        if base_end > base.artifact_size as u64 {
+    for (range, hash) in artifact.chunks() {
+        let Some(&base_start) = places.get(hash) else {
+            continue;
+        };
+        let (start, len) = (range.start as u64, range.len() as u64);
+        let base_end = base_start.checked_add(len)?;
+        if base_end > base.artifact_size as u64
+            || !base_start.is_multiple_of(artifact.metadata().page())
+        {
             return None;
         }
         match parts.last_mut() {
-            Some(part) if part.start + part.len == start => part.len += chunk.len() as u64,
+            Some(part)
+                if part.start + part.len == start && part.base_start + part.len == base_start =>
+            {
+                part.len += len;
+            }
             _ => parts.push(Part {
                 start,
                 base_start,
-                len: chunk.len() as u64,
+                len,
             }),
         }
     }

@@ -1,9 +1,9 @@
 //! The format of an entry: [`NewEntry`] writes it, and [`Ending`] reads what follows the artifact.
 //!
 //! ```text
-//! artifact   with holes where another entry, the base, has the same machine code
-//! hashes     of the chunks of the machine code, by which later entries find a base
-//! footer     the base, the parts that are in it, and the place of the machine code
+//! artifact   with holes where another entry, the base, has the same chunks
+//! chunks     the place and the hash of each, by which later entries find a base
+//! footer     the base, and the parts that are in it
 //! tag        of all that and the key, with the artifact as it is without holes
 //! ```
 //!
@@ -11,17 +11,19 @@
 //! a base need no check of their own: they are mapped over the holes, and then the tag covers them.
 
 use super::{HASH_SIZE, Key};
-use mintage_artifact::{Artifact, ChunkHash};
+use mintage_artifact::Artifact;
 use mintage_runtime::Borrowed;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 /// The most parts that an entry has from its base. Loading it takes up to two mappings for each.
-pub const MAX_PARTS: usize = 4;
-/// The most chunks that a text has: it is smaller than 4 GiB.
-const MAX_HASHES: u64 = 1 << 14;
+pub const MAX_PARTS: usize = 8;
+/// The most chunks of an entry: machine code is smaller than 4 GiB, and an image than 512 MiB.
+const MAX_CHUNKS: u64 = 1 << 15;
+/// The size of what an entry has of each chunk.
+const CHUNK_ENTRY: usize = size_of::<u64>() + HASH_SIZE;
 /// The number of numbers in a footer.
-const NUMBERS: usize = 3 * MAX_PARTS + 2;
+const NUMBERS: usize = 3 * MAX_PARTS + 1;
 /// The size of a footer.
 const FOOTER: usize = HASH_SIZE + NUMBERS * size_of::<u64>();
 
@@ -42,10 +44,8 @@ struct Footer {
     base: [u8; HASH_SIZE],
     /// In order, followed by empty ones.
     parts: [Part; MAX_PARTS],
-    /// The offset of the machine code in the artifact.
-    text_start: u64,
-    /// The number of hashes before the footer.
-    hashes: u64,
+    /// The number of chunks before the footer.
+    chunks: u64,
 }
 
 impl Footer {
@@ -53,7 +53,7 @@ impl Footer {
         let mut bytes = self.base.to_vec();
         let parts = self.parts.iter();
         let numbers = parts.flat_map(|part| [part.start, part.base_start, part.len]);
-        for number in numbers.chain([self.text_start, self.hashes]) {
+        for number in numbers.chain([self.chunks]) {
             bytes.extend(number.to_le_bytes());
         }
         bytes
@@ -73,8 +73,7 @@ impl Footer {
         Some(Footer {
             base: *base,
             parts,
-            text_start: numbers.next()?,
-            hashes: numbers.next()?,
+            chunks: numbers.next()?,
         })
     }
 }
@@ -83,7 +82,7 @@ impl Footer {
 pub struct Ending {
     /// The size of the artifact, which is at the start of the file.
     pub artifact_size: usize,
-    /// Hashes and footer, as the file has them.
+    /// Chunks and footer, as the file has them.
     pub index: Vec<u8>,
     pub tag: [u8; HASH_SIZE],
     footer: Footer,
@@ -97,12 +96,12 @@ impl Ending {
         file.read_exact_at(&mut end, footer_start).ok()?;
         let (footer_bytes, tag) = end.split_first_chunk()?;
         let footer = Footer::decode(footer_bytes)?;
-        if footer.hashes > MAX_HASHES {
+        if footer.chunks > MAX_CHUNKS {
             return None;
         }
-        let hashes = footer.hashes as usize * HASH_SIZE;
-        let artifact_size = footer_start.checked_sub(hashes as u64)?;
-        let mut index = vec![0; hashes];
+        let chunks = footer.chunks as usize * CHUNK_ENTRY;
+        let artifact_size = footer_start.checked_sub(chunks as u64)?;
+        let mut index = vec![0; chunks];
         file.read_exact_at(&mut index, artifact_size).ok()?;
         index.extend(footer_bytes);
         Some(Ending {
@@ -115,15 +114,14 @@ impl Ending {
         })
     }
 
-    /// Returns the hashes of the chunks of the machine code.
-    pub fn hashes(&self) -> &[ChunkHash] {
-        let count = self.footer.hashes as usize;
-        self.index.as_chunks().0.get(..count).unwrap_or_default()
-    }
-
-    /// Returns the offset of the machine code in the artifact.
-    pub fn text_start(&self) -> u64 {
-        self.footer.text_start
+    /// Returns the hash of each chunk, and its offset in the artifact.
+    pub fn chunks(&self) -> impl Iterator<Item = (&[u8; HASH_SIZE], u64)> {
+        let entries = self.index.as_chunks::<CHUNK_ENTRY>().0.iter();
+        let entries = entries.take(self.footer.chunks as usize);
+        entries.filter_map(|entry| {
+            let (start, hash) = entry.split_first_chunk()?;
+            Some((hash.as_array()?, u64::from_le_bytes(*start)))
+        })
     }
 
     /// Returns the name of the base. `None` if the file has all of the artifact.
@@ -159,12 +157,12 @@ impl Ending {
 pub struct NewEntry<'a> {
     artifact: &'a [u8],
     footer: Footer,
-    /// Hashes and footer.
+    /// Chunks and footer.
     pub index: Vec<u8>,
 }
 
 impl<'a> NewEntry<'a> {
-    /// Makes an entry of an artifact without machine code that others could borrow.
+    /// Makes an entry of an artifact without chunks that others could borrow.
     pub fn small(artifact: &'a [u8]) -> NewEntry<'a> {
         let footer = Footer::default();
         NewEntry {
@@ -176,10 +174,8 @@ impl<'a> NewEntry<'a> {
 
     /// Makes an entry without the parts that `base` has, at most [`MAX_PARTS`] in order.
     pub fn new(artifact: &Artifact<&'a [u8]>, base: Option<(&Key, &[Part])>) -> NewEntry<'a> {
-        let hashes = &artifact.metadata().text_chunks;
         let mut footer = Footer {
-            text_start: artifact.text_range().start as u64,
-            hashes: hashes.len() as u64,
+            chunks: artifact.chunks().len() as u64,
             ..Footer::default()
         };
         if let Some((name, parts)) = base {
@@ -188,10 +184,16 @@ impl<'a> NewEntry<'a> {
                 *slot = *part;
             }
         }
+        let mut index = Vec::with_capacity(artifact.chunks().len() * CHUNK_ENTRY + FOOTER);
+        for (place, hash) in artifact.chunks() {
+            index.extend((place.start as u64).to_le_bytes());
+            index.extend(hash);
+        }
+        index.extend(footer.encode());
         NewEntry {
             artifact: artifact.owner(),
             footer,
-            index: [hashes.as_flattened(), &footer.encode()].concat(),
+            index,
         }
     }
 
@@ -234,18 +236,17 @@ mod tests {
         #[test]
         fn footers_are_read_as_written(
             base in any::<[u8; HASH_SIZE]>(),
-            parts in [part(), part(), part(), part()],
-            text_start in any::<u64>(),
-            hashes in any::<u64>(),
+            parts in prop::array::uniform8(part()),
+            chunks in any::<u64>(),
         ) {
-            let footer = Footer { base, parts, text_start, hashes };
+            let footer = Footer { base, parts, chunks };
             let bytes = footer.encode();
             prop_assert_eq!(Footer::decode(&bytes.try_into().unwrap()), Some(footer));
         }
 
         #[test]
         fn borrowed_parts_are_in_the_artifact(
-            parts in [part(), part(), part(), part()],
+            parts in prop::array::uniform8(part()),
             artifact_size in any::<usize>(),
         ) {
             let footer = Footer { parts, ..Footer::default() };

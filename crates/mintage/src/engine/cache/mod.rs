@@ -38,7 +38,7 @@ use crate::error::{Error, Result};
 use base::Base;
 use entry::NewEntry;
 use folder::Folder;
-use mintage_artifact::{Artifact, Check, TEXT_CHUNK};
+use mintage_artifact::{Artifact, CHUNK, Check};
 use mintage_compile::FunctionCache;
 use packs::Packs;
 use std::fmt;
@@ -288,7 +288,7 @@ impl Cache {
             let tag = tag(&secret, key, entry.artifact(), &entry.index);
             folder.add(key, &entry, tag.as_bytes(), config)
         };
-        if artifact.len() < TEXT_CHUNK {
+        if artifact.len() < CHUNK {
             return write(NewEntry::small(artifact));
         }
         let artifact = Artifact::parse(artifact, Check::Metadata)?;

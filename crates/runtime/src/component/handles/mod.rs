@@ -319,12 +319,28 @@ impl Handles {
         if !self.calls.reserve_loan() {
             return Err(self.full());
         }
-        let entry = self.entry(resources, domain, resource, handle)?;
-        // Each loan is counted in one handle, and there are fewer than 2^32.
-        entry.lends += 1;
-        let rep = entry.rep;
+        let rep = self.lend(resources, domain, resource, handle)?;
         self.calls.lend(call, Loan { domain, handle });
         Ok(rep)
+    }
+
+    /// Lends a handle until [`end_loan`](Self::end_loan). Returns its representation.
+    pub fn lend(
+        &mut self,
+        resources: &Resources,
+        domain: DomainId,
+        resource: ResourceId,
+        handle: u32,
+    ) -> Result<u32> {
+        let full = self.full();
+        let entry = self.entry(resources, domain, resource, handle)?;
+        entry.lends = entry.lends.checked_add(1).ok_or(full)?;
+        Ok(entry.rep)
+    }
+
+    /// Ends a loan of a handle.
+    pub fn end_loan(&mut self, domain: DomainId, handle: u32) {
+        end_loan(&mut self.tables, Loan { domain, handle });
     }
 
     /// `lower_borrow`: makes a handle for `call`, or returns the representation if `domain` is the
@@ -388,12 +404,14 @@ impl Handles {
     /// has not dropped, or `None` if the scope is not open.
     fn close(&mut self, call: CallId) -> Option<u32> {
         let tables = &mut self.tables;
-        self.calls.close(call, |Loan { domain, handle }| {
-            let table = tables.get_mut(domain.index());
-            if let Some(Ok(Element::Resource(entry))) = table.map(|table| table.get_mut(handle)) {
-                entry.lends = entry.lends.saturating_sub(1);
-            }
-        })
+        self.calls.close(call, |loan| end_loan(tables, loan))
+    }
+}
+
+fn end_loan(tables: &mut [Table], loan: Loan) {
+    let table = tables.get_mut(loan.domain.index());
+    if let Some(Ok(Element::Resource(entry))) = table.map(|table| table.get_mut(loan.handle)) {
+        entry.lends = entry.lends.saturating_sub(1);
     }
 }
 

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Returns the size of the host's pages in bytes.
 pub fn page_size() -> usize {
@@ -66,13 +66,36 @@ impl Drop for Region {
 pub struct FileMapping {
     region: Region,
     /// The file behind the mapping; `None` if the bytes are a copy in anonymous memory.
-    file: Option<OwnedFd>,
+    file: Option<Arc<OwnedFd>>,
     /// Whether the file never changes, even when the mapping is gone.
     is_immutable: bool,
     /// Whether the bytes were written here.
     is_copy: bool,
-    /// The places of the bytes that are mapped from other files. The file may lack them.
-    replaced: Mutex<Vec<Range<usize>>>,
+    /// The bytes that are mapped from other files, in order and without overlap. The file may lack
+    /// them.
+    replaced: Mutex<Vec<Replaced>>,
+}
+
+/// Whole pages of a [`FileMapping`] that are mapped from another file.
+#[derive(Clone)]
+struct Replaced {
+    range: Range<usize>,
+    /// A file that never changes.
+    file: Arc<OwnedFd>,
+    /// The place in that file.
+    offset: usize,
+}
+
+impl Replaced {
+    /// Returns what remains without the bytes before `start` and those from `end` on.
+    fn cut(&self, start: usize, end: usize) -> Option<Replaced> {
+        let range = self.range.start.max(start)..self.range.end.min(end);
+        (!range.is_empty()).then(|| Replaced {
+            offset: self.offset + (range.start - self.range.start),
+            file: self.file.clone(),
+            range,
+        })
+    }
 }
 
 /// Returns whether the process may write a file of `len` bytes. Beyond its limit the process gets a
@@ -215,7 +238,7 @@ impl FileMapping {
         };
         Ok(FileMapping {
             region: Region::from_mmap(base, len),
-            file: Some(file),
+            file: Some(Arc::new(file)),
             is_immutable,
             is_copy: false,
             replaced: Mutex::default(),
@@ -246,7 +269,11 @@ impl FileMapping {
         if source.is_replaced(&(offset..offset + range.len())) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.replaced().push(range.clone());
+        self.note_replaced(Replaced {
+            range: range.start..range.end.next_multiple_of(page_size()),
+            file: file.clone(),
+            offset,
+        });
         // SAFETY: the pages are of this region. No one reads them meanwhile, and who reads them
         // later finds the bytes that were there, as the caller promises.
         unsafe {
@@ -262,15 +289,60 @@ impl FileMapping {
         Ok(())
     }
 
-    fn replaced(&self) -> MutexGuard<'_, Vec<Range<usize>>> {
-        // The only change is that a range is added.
+    fn note_replaced(&self, new: Replaced) {
+        let mut replaced = self.replaced();
+        let parts = replaced.iter().flat_map(|old| {
+            [
+                old.cut(0, new.range.start),
+                old.cut(new.range.end, usize::MAX),
+            ]
+        });
+        let mut parts: Vec<_> = parts.flatten().collect();
+        parts.push(new);
+        parts.sort_by_key(|part| part.range.start);
+        *replaced = parts;
+    }
+
+    fn replaced(&self) -> MutexGuard<'_, Vec<Replaced>> {
+        // Each change is one assignment.
         self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether some bytes of the range are mapped from another file.
     fn is_replaced(&self, range: &Range<usize>) -> bool {
-        let overlaps = |other: &Range<usize>| other.start < range.end && range.start < other.end;
-        self.replaced().iter().any(overlaps)
+        let cut = |other: &Replaced| other.cut(range.start, range.end);
+        self.replaced().iter().any(|other| cut(other).is_some())
+    }
+
+    /// Returns the files from which a range of the bytes is mapped, in order: this mapping's own,
+    /// and those that replace parts of it. `None` if there is no file.
+    fn files(&self, range: Range<usize>) -> Option<Vec<Replaced>> {
+        let own = self.file.as_ref()?;
+        let of_own = |range: Range<usize>| Replaced {
+            file: own.clone(),
+            offset: range.start,
+            range,
+        };
+        let mut files = Vec::new();
+        let mut start = range.start;
+        for part in self.replaced().iter() {
+            if let Some(part) = part.cut(range.start, range.end) {
+                if start < part.range.start {
+                    files.push(of_own(start..part.range.start));
+                }
+                start = part.range.end;
+                files.push(part);
+            }
+        }
+        if start < range.end {
+            files.push(of_own(start..range.end));
+        }
+        Some(files)
+    }
+
+    /// Returns the number of mappings that [`Reservation::map_file`] makes of a range of the bytes.
+    pub fn count_files(&self, range: Range<usize>) -> usize {
+        self.files(range).map_or(0, |files| files.len())
     }
 
     /// Makes the pages of `range`, which starts at a page boundary, executable besides readable.
@@ -415,6 +487,7 @@ impl Reservation {
     }
 
     /// Maps whole pages of the file behind `source` to pages of the reservation, copy-on-write.
+    /// Those that `source` maps from other files come from there.
     ///
     /// # Errors
     ///
@@ -422,8 +495,8 @@ impl Reservation {
     ///
     /// # Safety
     ///
-    /// No one uses these pages, and `source` lives as long as they are mapped, so that its file
-    /// does not change.
+    /// No one uses these pages, and `source` lives as long as they are mapped, so that its files do
+    /// not change.
     pub unsafe fn map_file(
         &self,
         offset: usize,
@@ -431,20 +504,20 @@ impl Reservation {
         file_offset: u64,
         len: usize,
     ) -> io::Result<()> {
-        let at = self.region.at(offset, len)?;
-        let file = source.file.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the pages are of this reservation, and no one uses them, as the caller promises.
-        unsafe {
-            rustix::mm::mmap(
-                at,
-                len,
-                protection,
-                MapFlags::PRIVATE | MapFlags::FIXED,
-                file,
-                file_offset,
-            )?
-        };
+        let start = usize::try_from(file_offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+        source.region.at(start, len)?;
+        let files = source.files(start..start + len);
+        for part in files.ok_or(io::ErrorKind::InvalidInput)? {
+            let len = part.range.len();
+            let at = self.region.at(offset + (part.range.start - start), len)?;
+            let protection = ProtFlags::READ | ProtFlags::WRITE;
+            let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+            // SAFETY: the pages are of this reservation, and no one uses them, as the caller
+            // promises.
+            unsafe {
+                rustix::mm::mmap(at, len, protection, flags, &part.file, part.offset as u64)?
+            };
+        }
         Ok(())
     }
 }

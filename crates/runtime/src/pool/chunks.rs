@@ -1,10 +1,11 @@
-//! [`SharedTexts`]: machine code that several components have, in memory once.
+//! [`SharedChunks`]: machine code and pages of images that several components have, in memory once.
 //!
-//! Components that contain the same engine or library differ in their data and in few functions.
-//! The compiler divides the text of each into chunks and hashes these. The first component that has
-//! a chunk maps it from its own file, and others map it from there, too, in place of the bytes in
-//! their own files. So each component still has its text in one piece, at addresses of its own, and
-//! calls stay direct.
+//! Components that contain the same engine or library differ in some of their data and in few
+//! functions. The compiler divides the artifact of each into chunks and hashes these
+//! ([`Artifact::chunks`]). The first component that has a chunk maps it from its own file, and
+//! others map it from there, too, in place of the bytes in their own files. So each component still
+//! has its text in one piece, at addresses of its own, and calls stay direct. Its slabs map the
+//! image from the same files ([`FileMapping::replace`]).
 //!
 //! A file that its owner may change when the component is gone is not mapped by others. If many
 //! components have a chunk in such files, it is copied to a file in memory.
@@ -13,17 +14,17 @@
 //! other files, and an entry of a cache none of those that its [`Base`](crate::Base) has. Others
 //! map such a chunk from the file that has it.
 
-use crate::sys::mmap::FileMapping;
+use crate::sys::mmap::{self, FileMapping};
 use anyhow::{Context, Result};
 use hashbrown::HashMap;
-use mintage_artifact::{Artifact, ChunkHash, chunk_range, hash_chunk};
+use mintage_artifact::{Artifact, ChunkHash, hash_chunk};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// The maximum number of parts of a text that are mapped from other files. Each takes up to two of
-/// the 65,530 mappings that a process can have.
-const MAX_PARTS: usize = 4;
+/// The maximum number of parts of an artifact that are mapped from other files. Each takes up to
+/// two of the 65,530 mappings that a process can have, and those of the image in each slab, too.
+const MAX_PARTS: usize = 8;
 /// The number of components from which on a chunk is copied, if it is in their own files only. What
 /// is not used of a file takes no memory, but a copy is in memory whole.
 const COPIED_FOR: u32 = 4;
@@ -32,10 +33,10 @@ const MANY: usize = 1024;
 
 /// The chunks of all components of an engine.
 #[derive(Default)]
-pub struct SharedTexts {
+pub struct SharedChunks {
     known: Mutex<Known>,
-    /// The number of bytes that components map from other files than their own.
-    bytes: Arc<AtomicUsize>,
+    /// The number of bytes of machine code that components map from other files than their own.
+    text_bytes: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -105,67 +106,73 @@ impl Chunk {
     }
 }
 
-/// The parts of a component's text that are mapped from other files, which are kept as long as this
-/// lives.
-pub struct SharedText {
+/// The parts of a component's artifact that are mapped from other files, which are kept as long as
+/// this lives.
+pub struct SharedParts {
     parts: Vec<Part>,
     /// The parts that are mapped from the component's base.
     base: Vec<Part>,
     /// Shows that the component still has its chunks.
     owner: Arc<()>,
-    /// Counts the bytes of all parts.
-    bytes: Arc<AtomicUsize>,
+    /// The number of bytes of machine code in the parts that are not in the base.
+    text: usize,
+    /// Counts them for all components.
+    text_bytes: Arc<AtomicUsize>,
 }
 
-/// A part of a text that is mapped from another file.
+/// A part of an artifact that is mapped from another file.
 struct Part {
-    /// Its place in the text.
+    /// Its place in the artifact.
     range: Range<usize>,
     source: Source,
     /// Its place in the source.
     offset: usize,
 }
 
-impl SharedTexts {
-    /// Returns the bytes of text that components map from other files than their own.
-    pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+impl SharedChunks {
+    /// Returns the bytes of machine code that components map from other files than their own.
+    pub fn text_bytes(&self) -> usize {
+        self.text_bytes.load(Ordering::Relaxed)
     }
 
-    /// Finds the parts of an artifact's text that can be mapped from other files. `is_own` says
-    /// whether the artifact is one that is mapped itself, from a file that may change.
-    pub fn find<B: AsRef<[u8]>>(&self, artifact: &Artifact<B>, is_own: bool) -> SharedText {
-        let (text, hashes) = (artifact.text(), &artifact.metadata().text_chunks);
-        let mut shared = SharedText {
+    /// Finds the parts of an artifact that can be mapped from other files. `is_own` says whether
+    /// the artifact is one that is mapped itself, from a file that may change.
+    pub fn find<B: AsRef<[u8]>>(&self, artifact: &Artifact<B>, is_own: bool) -> SharedParts {
+        let mut shared = SharedParts {
             parts: Vec::new(),
             base: Vec::new(),
             owner: Arc::default(),
-            bytes: self.bytes.clone(),
+            text: 0,
+            text_bytes: self.text_bytes.clone(),
         };
-        if hashes.is_empty() {
-            return shared;
-        }
         let owner = is_own.then_some(&shared.owner);
-        let (mut parts, frequent) = self.look_up(owner, text.len(), hashes);
-        if let Some(copied) = self.copy(text, hashes, &frequent) {
+        let (mut parts, frequent) = self.look_up(owner, artifact);
+        if let Some(copied) = self.copy(artifact.bytes(), &frequent) {
             parts.extend(copied);
             parts.sort_by_key(|part| part.range.start);
         }
         shared.parts = joined(parts);
-        self.bytes.fetch_add(shared.len(), Ordering::Relaxed);
+        let text = artifact.text_range();
+        let in_text = |part: &Part| {
+            let (start, end) = (
+                part.range.start.max(text.start),
+                part.range.end.min(text.end),
+            );
+            end.saturating_sub(start)
+        };
+        shared.text = shared.parts.iter().map(in_text).sum();
+        self.text_bytes.fetch_add(shared.text, Ordering::Relaxed);
         shared
     }
 
-    /// Offers the text of an artifact, whose file never changes, to other components. The file may
-    /// lack chunks; these are offered in the files that `shared` names.
-    pub fn offer(&self, artifact: &Arc<Artifact<FileMapping>>, shared: &SharedText) {
-        let text = artifact.text_range();
+    /// Offers the chunks of an artifact, whose file never changes, to other components. The file
+    /// may lack some; these are offered in the files that `shared` names.
+    pub fn offer(&self, artifact: &Arc<Artifact<FileMapping>>, shared: &SharedParts) {
         let mut known = self.lock();
-        for (index, hash) in artifact.metadata().text_chunks.iter().enumerate() {
-            let range = chunk_range(index, text.len());
-            let offered = || match shared.place(&range) {
+        for (range, hash) in artifact.chunks() {
+            let offered = || match shared.place(range) {
                 Some((source, offset)) => Chunk::at(source, offset),
-                None => Chunk::InArtifact(Arc::downgrade(artifact), text.start + range.start),
+                None => Chunk::InArtifact(Arc::downgrade(artifact), range.start),
             };
             let chunk = known.chunks.entry(*hash).or_insert_with(offered);
             if chunk.source().is_none() {
@@ -174,32 +181,33 @@ impl SharedTexts {
         }
     }
 
-    /// Returns the chunks that can be mapped, and the indexes of those that many components have in
-    /// files of their own. Notes these as chunks of `owner`.
-    fn look_up(
+    /// Returns the chunks that can be mapped, and those that many components have in files of their
+    /// own. Notes all that cannot as chunks of `owner`.
+    fn look_up<'a, B: AsRef<[u8]>>(
         &self,
         owner: Option<&Arc<()>>,
-        len: usize,
-        hashes: &[ChunkHash],
-    ) -> (Vec<Part>, Vec<usize>) {
+        artifact: &'a Artifact<B>,
+    ) -> (Vec<Part>, Vec<(&'a Range<usize>, &'a ChunkHash)>) {
+        let text = artifact.text_range();
         let mut known = self.lock();
         known.forget_dropped();
         let (mut parts, mut frequent) = (Vec::new(), Vec::new());
-        for (index, hash) in hashes.iter().enumerate() {
+        for (range, hash) in artifact.chunks() {
             let found = known.chunks.get(hash);
             if let Some((source, offset)) = found.and_then(Chunk::source) {
                 parts.push(Part {
-                    range: chunk_range(index, len),
+                    range: range.clone(),
                     source,
                     offset,
                 });
-            } else if let Some(owner) = owner {
+            // The tables that follow the text are hardly used: a copy takes more than it saves.
+            } else if let Some(owner) = owner.filter(|_| range.start < text.end) {
                 let count = match found {
                     Some(Chunk::Own { last, count }) if last.strong_count() > 0 => count + 1,
                     _ => 1,
                 };
                 if count >= COPIED_FOR {
-                    frequent.push(index);
+                    frequent.push((range, hash));
                 }
                 let last = Arc::downgrade(owner);
                 known.chunks.insert(*hash, Chunk::Own { last, count });
@@ -208,19 +216,19 @@ impl SharedTexts {
         (parts, frequent)
     }
 
-    /// Copies chunks of a text. Returns none if the system has no files in memory, or a chunk is
-    /// damaged: other components must not get it.
-    fn copy(&self, text: &[u8], hashes: &[ChunkHash], indexes: &[usize]) -> Option<Vec<Part>> {
-        let mut places = Vec::with_capacity(indexes.len());
-        let mut len = 0;
-        for &index in indexes {
-            let range = chunk_range(index, text.len());
-            let chunk = text.get(range.clone())?;
-            if hash_chunk(chunk) != hashes[index] {
+    /// Copies chunks of an artifact. Returns none if the system has no files in memory, or a chunk
+    /// is damaged: other components must not get it.
+    fn copy(&self, artifact: &[u8], chunks: &[(&Range<usize>, &ChunkHash)]) -> Option<Vec<Part>> {
+        let mut places = Vec::with_capacity(chunks.len());
+        let mut len = 0_usize;
+        for &(range, hash) in chunks {
+            let chunk = artifact.get(range.clone())?;
+            if hash_chunk(chunk) != *hash {
                 return None;
             }
             places.push((len, chunk));
-            len += chunk.len();
+            // The end of a text may be in the middle of a page.
+            len = (len + chunk.len()).next_multiple_of(mmap::page_size());
         }
         if len == 0 {
             return None;
@@ -231,17 +239,18 @@ impl SharedTexts {
         }
         let copy = Arc::new(copy);
         let mut known = self.lock();
-        let parts = indexes.iter().zip(places).map(|(&index, (offset, _))| {
-            let source = Source::File(copy.clone());
-            known
-                .chunks
-                .insert(hashes[index], Chunk::at(&source, offset));
-            Part {
-                range: chunk_range(index, text.len()),
-                source,
-                offset,
-            }
-        });
+        let parts = chunks
+            .iter()
+            .zip(places)
+            .map(|(&(range, hash), (offset, _))| {
+                let source = Source::File(copy.clone());
+                known.chunks.insert(*hash, Chunk::at(&source, offset));
+                Part {
+                    range: range.clone(),
+                    source,
+                    offset,
+                }
+            });
         Some(parts.collect())
     }
 
@@ -261,7 +270,7 @@ impl Known {
     }
 }
 
-/// Joins parts that are adjacent, in the text and in one source. Returns the largest.
+/// Joins parts that are adjacent, in the artifact and in one source. Returns the largest.
 fn joined(parts: Vec<Part>) -> Vec<Part> {
     let mut joined: Vec<Part> = Vec::new();
     for part in parts {
@@ -281,11 +290,15 @@ fn joined(parts: Vec<Part>) -> Vec<Part> {
     joined
 }
 
-impl SharedText {
-    /// Keeps the base of the component, with the parts of the text that are mapped from there, each
-    /// with its offset in the base.
-    pub fn keep_base(&mut self, base: &Arc<FileMapping>, places: Vec<(Range<usize>, usize)>) {
-        let parts = places.into_iter().map(|(range, offset)| Part {
+impl SharedParts {
+    /// Keeps the base of the component, from which parts at these places are mapped, each with its
+    /// offset in the base.
+    pub fn keep_base(
+        &mut self,
+        base: &Arc<FileMapping>,
+        parts: impl Iterator<Item = (Range<usize>, usize)>,
+    ) {
+        let parts = parts.map(|(range, offset)| Part {
             range,
             source: Source::File(base.clone()),
             offset,
@@ -295,7 +308,7 @@ impl SharedText {
         self.base = parts.filter(is_needed).collect();
     }
 
-    /// Returns the other file that a chunk of the text is mapped from, and its place there.
+    /// Returns the other file that a chunk is mapped from, and its place there.
     fn place(&self, chunk: &Range<usize>) -> Option<(&Source, usize)> {
         let mut parts = self.parts.iter().chain(&self.base);
         let part = parts.find(|part| part.contains(chunk))?;
@@ -307,14 +320,9 @@ impl SharedText {
         self.parts.is_empty()
     }
 
-    fn len(&self) -> usize {
-        self.parts.iter().map(|part| part.range.len()).sum()
-    }
-
-    /// Returns the parts of a file that are not mapped from others. `text` is the place of the text
-    /// in the file.
-    pub fn others<'a>(&self, file: &'a [u8], text: &Range<usize>) -> Vec<(usize, &'a [u8])> {
-        let mut ranges: Vec<_> = self.parts.iter().map(|part| part.within(text)).collect();
+    /// Returns the parts of a file that are not mapped from others.
+    pub fn others<'a>(&self, file: &'a [u8]) -> Vec<(usize, &'a [u8])> {
+        let mut ranges: Vec<_> = self.parts.iter().map(|part| &part.range).collect();
         ranges.sort_by_key(|range| range.start);
         let mut others = Vec::with_capacity(ranges.len() + 1);
         let mut start = 0;
@@ -326,7 +334,7 @@ impl SharedText {
         others
     }
 
-    /// Maps the parts from the other files. `text` is the place of the text in the file.
+    /// Maps the parts from the other files.
     ///
     /// # Errors
     ///
@@ -335,14 +343,14 @@ impl SharedText {
     /// # Safety
     ///
     /// No one has read the bytes of these parts, or they are what the artifact's hashes say.
-    pub unsafe fn map(&self, mapping: &FileMapping, text: &Range<usize>) -> Result<()> {
+    pub unsafe fn map(&self, mapping: &FileMapping) -> Result<()> {
         for part in &self.parts {
-            let range = part.within(text);
+            let range = part.range.clone();
             // SAFETY: the file of the source has the bytes that the artifact has there, since their
             // hashes are equal; so says the caller of the bytes that are mapped now, if anyone has
             // read them.
             unsafe { mapping.replace(range, part.source.mapping(), part.offset) }
-                .context("cannot map machine code that is shared")?;
+                .context("cannot map a part of the artifact that is shared")?;
         }
         Ok(())
     }
@@ -352,15 +360,10 @@ impl Part {
     fn contains(&self, range: &Range<usize>) -> bool {
         self.range.start <= range.start && range.end <= self.range.end
     }
-
-    /// Returns the place of the part in a file whose text is at `text`.
-    fn within(&self, text: &Range<usize>) -> Range<usize> {
-        text.start + self.range.start..text.start + self.range.end
-    }
 }
 
-impl Drop for SharedText {
+impl Drop for SharedParts {
     fn drop(&mut self) {
-        self.bytes.fetch_sub(self.len(), Ordering::Relaxed);
+        self.text_bytes.fetch_sub(self.text, Ordering::Relaxed);
     }
 }
