@@ -80,7 +80,7 @@ pub(crate) struct CodeSettings {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_code_size: Option<u64>,
 
-    /// Fail if a function has more values than this in the code generator [default: 10000000]
+    /// Fail if a function has more values than this in the code generator [default: 16777216]
     #[arg(long, value_name = "COUNT")]
     max_function_values: Option<usize>,
 }

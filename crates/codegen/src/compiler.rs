@@ -57,7 +57,7 @@ pub struct Made {
 /// The default limit on the values of one function, counting operands that are copied to calls and
 /// branches. Compiling so many takes about a gibibyte. Ordinary code has less than one value for
 /// each of its bytes, but blocks with a thousand parameters multiply.
-pub const FUNCTION_VALUES: usize = 10_000_000;
+pub const FUNCTION_VALUES: usize = 1 << 24;
 
 const _: () = {
     const fn shared_by_threads<T: Send + Sync>() {}

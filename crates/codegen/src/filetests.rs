@@ -414,7 +414,7 @@ fn too_many_values() {
         "{error}"
     );
     assert!(
-        error.contains("has more than 10000000 values; split it"),
+        error.contains("has more than 16777216 values; split it"),
         "{error}"
     );
     compile("core[0]:f1").unwrap();

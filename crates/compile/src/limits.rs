@@ -52,7 +52,7 @@ impl CompileLimits {
         self
     }
 
-    /// Sets the maximum number of values in a function; default: 10 million.
+    /// Sets the maximum number of values in a function; default: 2^24.
     ///
     /// Operands that are copied to calls and branches count as values, too. A value takes about 60
     /// bytes while the function is compiled. Ordinary functions have less than one for each byte of

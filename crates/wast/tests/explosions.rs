@@ -430,7 +430,7 @@ fn explosions() {
         (
             "live references",
             || live_references(25_000, 25_000),
-            Error("has more than 10000000 values"),
+            Error("has more than 16777216 values"),
         ),
         ("large structs", || large_structs(3_000), Fine),
         (

@@ -38,9 +38,14 @@ impl<'a> Translator<'a, '_> {
         self.inlined_into += 1;
 
         let body = *self.defined_body(func)?;
+        let values = self.values();
         let result = self.inlined_body(&body, sig);
 
         self.inlined_into -= 1;
+        if self.inlined_into == 0 {
+            // They count twice: without inlining, code has hardly a value for each of its bytes.
+            self.charge(self.values() - values);
+        }
         self.locals.inlined = locals;
         (self.module, self.instance_id) = (module, instance_id);
         self.instance = &input.program.instances[instance_id];
