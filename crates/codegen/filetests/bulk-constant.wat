@@ -106,17 +106,17 @@
 ;;   pushq %rbp
 ;;   movq %rsp, %rbp
 ;; block0:
+;;   movq %rdx, %rcx
 ;;   leaq (%rdi, %rsi), %rax
-;;   movl %edx, %ecx
-;;   leaq 5(%rcx), %rdx
-;;   movl -0x2000fffc(%rdi, %rsi), %r8d
-;;   cmpq %r8, %rdx
+;;   movl -0x2000fffc(%rdi, %rsi), %edx
+;;   movl %ecx, %ecx
+;;   leaq 5(%rcx), %r8
+;;   cmpq %rdx, %r8
 ;;   jnbe #trap=user55
 ;;   movdqu (%rip), %xmm0
 ;;   movdqu %xmm0, -0x2000fff4(%rax, %rcx, 4)
 ;;   movdqu %xmm0, -0x2000fff8(%rax, %rcx, 4)
 ;;   movl -0x2000fffc(%rdi, %rsi), %edx
-;;   movl %edx, %edx
 ;;   cmpq $0x4, %rdx
 ;;   jb #trap=user55
 ;;   leaq 3(%rcx), %r8

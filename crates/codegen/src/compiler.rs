@@ -10,8 +10,10 @@ use crate::output;
 use crate::reuse::{FunctionCache, Kept, ProgramDigest};
 use crate::translate::{self, Stacks};
 use crate::unbound::{self, NO_LOCATION, UnboundFunction};
+use crate::widen::widen_indices;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{Builder, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{Configurable, Flags};
 use cranelift_codegen::{CodegenError, Context};
@@ -234,7 +236,9 @@ impl Compiler {
         scratch: &mut Scratch,
     ) -> Result<String> {
         self.build(program, layout, key, scratch)?;
-        let context = &mut scratch.workspace.context;
+        let workspace = &mut scratch.workspace;
+        let context = &mut workspace.context;
+        improve(&*self.isa, workspace.effort, &mut context.func);
         context.set_disasm(true);
         let compiled = context.compile(&*self.isa, &mut ControlPlane::default());
         let compiled = compiled.map_err(|error| codegen_error(error.inner))?;
@@ -323,6 +327,7 @@ impl Compiler {
                 return Ok(function);
             }
         }
+        improve(isa, workspace.effort, &mut context.func);
         generate(isa, address_map, context)
     }
 }
@@ -330,6 +335,13 @@ impl Compiler {
 /// Hashes the body of a function, which is empty if it is not one of a core module.
 fn body_digest(cache: &FunctionCache, program: &Program<'_>, key: FuncKey) -> blake3::Hash {
     cache.body_digest(program.body(key).map_or(&[], |body| body.bytes))
+}
+
+/// Changes the CLIF of a function where the code generator would make slower code of it.
+fn improve(isa: &dyn TargetIsa, effort: Effort, func: &mut Function) {
+    if effort == Effort::Full && isa::extends_for_free(isa) {
+        widen_indices(func);
+    }
 }
 
 /// Generates machine code with Cranelift.

@@ -6,6 +6,7 @@
 //!      or canon         a function of the Canonical ABI -> CLIF: trampolines of imports and
 //!                       entries, adapters, built-ins
 //!      or builtin       a trampoline of a builtin of the runtime -> CLIF
+//!   -> widen            indices become 64 bits
 //!   -> Cranelift        CLIF -> code, relocations, traps, locations
 //!      or fast          the same, in less time
 //!   -> output           copied out as plain data
@@ -28,7 +29,8 @@
 //! output      isa unbound                                   from Cranelift's result to `unbound`
 //! fast        compiled isa output unbound                   the fast tier: from CLIF to `unbound`
 //! reuse       isa unbound                                   code that was generated before
-//! compiler    builtin canon compiled emit fast isa output reuse translate unbound    to code
+//! widen       -                                             indices become 64 bits
+//! compiler    builtin canon compiled emit fast isa output reuse translate unbound widen    to code
 //! ```
 //!
 //! Architecture invariants: this is the only crate that names Cranelift, and its interface shows
@@ -52,6 +54,7 @@ mod output;
 mod reuse;
 mod translate;
 mod unbound;
+mod widen;
 
 pub use compiled::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};
 pub use compiler::{Compiler, FUNCTION_VALUES, Made, Scratch, check_target};

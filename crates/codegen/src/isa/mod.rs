@@ -259,6 +259,12 @@ pub(crate) fn has_fast_tier(isa: &dyn TargetIsa) -> bool {
     matches!(Arch::of(isa.triple()), Ok(Arch::X64))
 }
 
+/// Returns whether the code generator takes the result of an operation on 32 bits, such as an
+/// addition, for one of 64 bits whose upper half is zero.
+pub(crate) fn extends_for_free(isa: &dyn TargetIsa) -> bool {
+    matches!(Arch::of(isa.triple()), Ok(Arch::X64))
+}
+
 /// Returns whether a store that faults has written nothing.
 ///
 /// On ARM, a store across the end of a page may write its first part before the access to the next
