@@ -18,6 +18,10 @@ use cranelift_codegen::ir::{
 };
 use hashbrown::HashMap;
 
+/// The number of parameters of a block that are looked at. Finding the argument for a parameter
+/// takes time with its number, for each of maybe many branches.
+const MAX_PARAMETERS: usize = 64;
+
 /// Widens what becomes an index.
 pub(crate) fn widen_indices(func: &mut Function) {
     let extensions = extensions(func);
@@ -122,28 +126,26 @@ fn phis(func: &Function, extensions: &[(Inst, Value)]) -> Vec<Phi> {
     }
 
     // Drop those with an argument whose extension takes an instruction, unless that is in front of
-    // a loop. Others may depend on them.
-    let mut users: Vec<Vec<usize>> = vec![Vec::new(); phis.len()];
+    // a loop, and then those that depend on them.
+    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); phis.len()];
+    let mut bad = Vec::new();
     for (index, phi) in phis.iter().enumerate() {
-        for edge in phi.iter().flat_map(|phi| &phi.edges) {
-            if let Some(&argument) = numbers.get(&edge.argument) {
-                users[argument].push(index);
+        let Some(phi) = phi else {
+            bad.push(index);
+            continue;
+        };
+        let in_branches = phi.edges.iter().filter(|edge| !phi.is_loop || edge.is_back);
+        for edge in in_branches {
+            match numbers.get(&edge.argument) {
+                Some(&argument) => dependents[argument].push(index),
+                None if extends_for_free(func, edge.argument) => {}
+                None => bad.push(index),
             }
         }
     }
-    let mut doubtful: Vec<usize> = (0..phis.len()).collect();
-    while let Some(index) = doubtful.pop() {
-        let Some(phi) = &phis[index] else { continue };
-        let good = phi.edges.iter().all(|edge| {
-            let is_wide = numbers
-                .get(&edge.argument)
-                .is_some_and(|&argument| phis[argument].is_some());
-            is_wide || phi.is_loop && !edge.is_back || extends_for_free(func, edge.argument)
-        });
-        if !good {
-            phis[index] = None;
-            doubtful.extend(&users[index]);
-        }
+    while let Some(index) = bad.pop() {
+        phis[index] = None;
+        bad.append(&mut dependents[index]);
     }
 
     // Keep those that an index depends on.
@@ -215,9 +217,12 @@ fn phi(func: &Function, branches: &[Branch], parameter: Value) -> Option<Phi> {
     Some(phi)
 }
 
+/// Returns whether a value is a parameter of a block that may be widened.
 fn is_phi(func: &Function, value: Value) -> bool {
     match func.dfg.value_def(value) {
-        ValueDef::Param(block, _) => Some(block) != func.layout.entry_block(),
+        ValueDef::Param(block, number) => {
+            Some(block) != func.layout.entry_block() && number < MAX_PARAMETERS
+        }
         _ => false,
     }
 }
