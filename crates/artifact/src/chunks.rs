@@ -52,6 +52,39 @@ pub(crate) fn places(
     places
 }
 
+/// Encodes hashes as one string of bytes, which is decoded in one go.
+pub(crate) mod as_bytes {
+    use super::ChunkHash;
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
+    use std::fmt;
+
+    pub fn serialize<S: Serializer>(hashes: &[ChunkHash], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(hashes.as_flattened())
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<ChunkHash>, D::Error> {
+        from.deserialize_bytes(Hashes)
+    }
+
+    struct Hashes;
+
+    impl Visitor<'_> for Hashes {
+        type Value = Vec<ChunkHash>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("hashes of 32 bytes")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            match bytes.as_chunks() {
+                (hashes, []) => Ok(hashes.to_vec()),
+                _ => Err(E::invalid_length(bytes.len(), &self)),
+            }
+        }
+    }
+}
+
 /// Returns the hash of a chunk.
 pub fn hash_chunk(chunk: &[u8]) -> ChunkHash {
     *blake3::hash(chunk).as_bytes()

@@ -52,6 +52,7 @@ pub struct Metadata {
     /// as in tables.
     pub elems: IndexVec<ElemId, Range<u64>>,
     /// The hash of each chunk ([`Artifact::chunks`](crate::Artifact::chunks)).
+    #[serde(with = "crate::chunks::as_bytes")]
     pub chunks: Vec<ChunkHash>,
     /// The layout of the objects of each type. The types of exceptions, one for each tag, come
     /// last.

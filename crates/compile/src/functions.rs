@@ -11,6 +11,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// The number of functions of a later round from which on all threads take part.
+const MANY: usize = 256;
+
 /// A program with the machine code of its functions.
 pub(crate) struct Generated<'a> {
     pub laid_out: LaidOut<'a>,
@@ -64,7 +67,10 @@ pub(crate) fn generate<'a>(
     let mut make_all = |work: &[FuncKey]| -> Result<Vec<FuncKey>> {
         let before = functions.len();
         let report = |done| progress.functions(before + done, before + work.len());
-        for made in for_each(work, make, report)? {
+        // The functions of later rounds are small. There can be as many rounds as functions, and
+        // other threads may be slow to wake up.
+        let alone = before > 0 && work.len() < MANY;
+        for made in for_each(work, alone, make, report)? {
             functions.push(made.function);
             all_kept.extend(made.kept);
             are_new |= made.is_new;
@@ -95,13 +101,14 @@ pub(crate) fn generate<'a>(
     })
 }
 
-/// Makes a function of each key, with all threads. Returns them in any order.
+/// Makes a function of each key, with all threads or on this one alone. Returns them in any order.
 ///
 /// # Errors
 ///
 /// The error of the first function in the order of keys, of those that were tried.
 fn for_each<R: Send>(
     keys: &[FuncKey],
+    alone: bool,
     make: impl Fn(&FuncKey, &mut Scratch) -> Result<R> + Sync,
     report: impl Fn(usize) + Sync,
 ) -> Result<Vec<R>> {
@@ -119,8 +126,8 @@ fn for_each<R: Send>(
         made
     };
     let finished = match rayon::current_thread_index() {
-        Some(_) => rayon::broadcast(|_| worker()),
-        None => vec![worker()],
+        Some(_) if !alone => rayon::broadcast(|_| worker()),
+        _ => vec![worker()],
     };
     queue.result()?;
     Ok(finished.into_iter().flatten().collect())

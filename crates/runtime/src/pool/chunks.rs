@@ -193,8 +193,8 @@ impl SharedChunks {
         known.forget_dropped();
         let (mut parts, mut frequent) = (Vec::new(), Vec::new());
         for (range, hash) in artifact.chunks() {
-            let found = known.chunks.get(hash);
-            if let Some((source, offset)) = found.and_then(Chunk::source) {
+            let found = known.chunks.get_mut(hash);
+            if let Some((source, offset)) = found.as_deref().and_then(Chunk::source) {
                 parts.push(Part {
                     range: range.clone(),
                     source,
@@ -202,7 +202,7 @@ impl SharedChunks {
                 });
             // The tables that follow the text are hardly used: a copy takes more than it saves.
             } else if let Some(owner) = owner.filter(|_| range.start < text.end) {
-                let count = match found {
+                let count = match &found {
                     Some(Chunk::Own { last, count }) if last.strong_count() > 0 => count + 1,
                     _ => 1,
                 };
@@ -210,7 +210,11 @@ impl SharedChunks {
                     frequent.push((range, hash));
                 }
                 let last = Arc::downgrade(owner);
-                known.chunks.insert(*hash, Chunk::Own { last, count });
+                let own = Chunk::Own { last, count };
+                match found {
+                    Some(chunk) => *chunk = own,
+                    None => _ = known.chunks.insert(*hash, own),
+                }
             }
         }
         (parts, frequent)
