@@ -8,8 +8,8 @@ use std::ops::Range;
 ///
 /// An artifact whose chunks have fewer bytes in all has none, since sharing would save little.
 pub const CHUNK: usize = 256 << 10;
-/// The addresses in a slab at which a chunk of the image ends are multiples of this. So equal pages
-/// are in equal chunks, wherever they are in the files.
+/// A chunk of the image has pages between two multiples of this in the slab. So equal pages are in
+/// equal chunks, wherever they are in the files.
 const IMAGE_CHUNK: u64 = 64 << 10;
 /// The least size of a chunk of the image. Each shared part takes mappings of the system.
 const LEAST_OF_IMAGE: u64 = 16 << 10;
@@ -32,7 +32,7 @@ pub(crate) fn places(
         let end = run.slab_offset + run.len;
         let mut at = run.slab_offset;
         while at < end {
-            let next = (at - at % IMAGE_CHUNK + IMAGE_CHUNK).min(end);
+            let next = (at - at % IMAGE_CHUNK).saturating_add(IMAGE_CHUNK).min(end);
             if next - at >= LEAST_OF_IMAGE {
                 let start = (run.file_offset + (at - run.slab_offset)) as usize;
                 places.push(start..start + (next - at) as usize);

@@ -1,7 +1,7 @@
 //! [`Base`]: a file with parts of an artifact that borrows them.
 //!
-//! The file of an artifact may lack chunks that another file has. They are mapped from
-//! there, over the place where the artifact's own file has a hole.
+//! The file of an artifact may lack chunks that another file has. They are mapped from there, over
+//! the place where the artifact's own file has a hole.
 
 use crate::sys::mmap::{self, FileMapping};
 use anyhow::{Context, Result, ensure};

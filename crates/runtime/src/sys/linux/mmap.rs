@@ -594,6 +594,45 @@ mod tests {
     }
 
     #[test]
+    fn reservations_map_each_page_from_its_file() {
+        let page = page_size();
+        let [first, second, third] = [1, 2, 3].map(|byte| {
+            FileMapping::of_parts(6 * page, &[(0, &vec![byte; 6 * page])], true).unwrap()
+        });
+        // SAFETY: no one has read the bytes, and sealed files do not change.
+        unsafe {
+            // Of the last page, one byte is replaced, and so all others are.
+            third.replace(page..4 * page + 1, &first, page).unwrap();
+            third.replace(2 * page..3 * page, &second, 0).unwrap();
+        }
+        let expected = [3, 1, 2, 1, 1, 3];
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5].map(|at| third.as_ref()[at * page + 1]),
+            expected
+        );
+        assert_eq!(third.count_files(0..6 * page), 5);
+        assert_eq!(third.count_files(3 * page..5 * page), 1);
+        let reservation = Reservation::new(6 * page).unwrap();
+        // SAFETY: no one uses the pages, and the files are sealed and outlive the reservation.
+        unsafe {
+            reservation.map_file(0, &third, 0, 2 * page).unwrap();
+            let rest = 2 * page;
+            reservation
+                .map_file(rest, &third, rest as u64, 4 * page)
+                .unwrap();
+            assert!(
+                reservation
+                    .map_file(0, &third, page as u64, 6 * page)
+                    .is_err()
+            );
+        }
+        // SAFETY: all pages are mapped, and no one writes to them.
+        let bytes =
+            unsafe { std::slice::from_raw_parts(reservation.base().as_ptr(), reservation.len()) };
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|at| bytes[at * page + 1]), expected);
+    }
+
+    #[test]
     fn a_copy_in_a_file_cannot_be_written() {
         let copy = FileMapping::of_parts(5, &[(0, b"bytes")], true).unwrap();
         let file = copy.file.as_ref().expect("this system has anonymous files");
