@@ -105,6 +105,8 @@ fn connections_that_are_reset_are_errors() {
     let address = listener.local_addr().unwrap().to_string();
     let server = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
+        // On a busy machine, the guest has not found out yet that it is connected.
+        std::thread::sleep(Duration::from_millis(200));
         rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     });
     assert_eq!(output(&["tcp-reset", &address], network), "reset\n");
