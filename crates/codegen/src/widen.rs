@@ -2,9 +2,9 @@
 //!
 //! An index of a 32-bit memory is extended to 64 bits before it is added to an address. For the
 //! result of an addition, say, that takes no instruction, since the processor clears the upper half
-//! of the register. The code generator does not look further than that: it extends what was loaded,
-//! and what a loop carries, each time once more. That is an instruction, and in a list that is
-//! followed from pointer to pointer a cycle for each of them.
+//! of the register. The code generator does not look further than that: it extends a loaded value,
+//! or a variable of a loop, at each use. That costs an instruction. Where a loop follows a linked
+//! list, it also costs a cycle for each element.
 //!
 //! So a load whose value becomes an index loads 64 bits, the upper half zero. A parameter of a
 //! block that becomes an index has 64 bits, if that takes no instruction in the branches to it. The
@@ -186,8 +186,8 @@ fn branches(func: &Function) -> Vec<Branch> {
     branches
 }
 
-/// Returns a block parameter with what is passed for it. `None` if that includes the result of a
-/// call.
+/// Returns a block parameter with the arguments that branches pass for it. `None` if one of them is
+/// the result of a call.
 fn phi(func: &Function, branches: &[Branch], parameter: Value) -> Option<Phi> {
     let ValueDef::Param(block, number) = func.dfg.value_def(parameter) else {
         return None;
@@ -227,7 +227,7 @@ fn is_phi(func: &Function, value: Value) -> bool {
     }
 }
 
-/// Returns whether the extension of a value is no instruction of its own.
+/// Returns whether a value is extended without another instruction.
 fn extends_for_free(func: &Function, value: Value) -> bool {
     use Opcode::{Band, Bor, Bxor, Iadd, Iconst, Imul, Ishl, Isub, Load, Uextend, Ushr};
     let ValueDef::Result(inst, 0) = func.dfg.value_def(value) else {

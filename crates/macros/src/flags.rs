@@ -275,7 +275,7 @@ fn conversions(
                 _: internal::InterfaceType,
                 src: &[u64],
             ) -> internal::Result<Self> {
-                // Bits that are no flags are ignored (`unpack_flags_from_int`).
+                // Other bits are ignored (`unpack_flags_from_int`).
                 internal::Ok(Self(src[0] as u32 & Self::all().0))
             }
 

@@ -24,7 +24,7 @@ fn letter(page: u32) -> u8 {
 }
 
 /// A component whose `answer` is of its own, while its other functions are those of all: `call`
-/// gives the number of the function if `x` is 0. `peek` and `poke` read and write a byte.
+/// returns the number of the function if `x` is 0. `peek` reads a byte, and `poke` writes one.
 pub fn program(answer: u32) -> String {
     let data: String = (0..PAGES)
         .flat_map(|page| [char::from(letter(page)); 4096])

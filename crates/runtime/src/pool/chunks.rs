@@ -200,7 +200,7 @@ impl SharedChunks {
                     source,
                     offset,
                 });
-            // The tables that follow the text are hardly used: a copy takes more than it saves.
+            // The tables after the text are seldom read: a copy takes more than it saves.
             } else if let Some(owner) = owner.filter(|_| range.start < text.end) {
                 let count = match &found {
                     Some(Chunk::Own { last, count }) if last.strong_count() > 0 => count + 1,

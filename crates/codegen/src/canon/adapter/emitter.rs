@@ -55,7 +55,7 @@ pub(crate) struct AdapterEmitter<'a, 'f, 'b> {
     pub src: Side,
     /// The side that values go to.
     pub dst: Side,
-    /// What ends the loans of this call.
+    /// The loans of this call, as it ends them.
     pub loans: Loans,
     /// The flags of the destination side. While values are lowered, only the bit that is cleared
     /// for its `realloc` changes. Loading the flags once keeps out of loops a load that would wait

@@ -78,7 +78,7 @@ impl Footer {
     }
 }
 
-/// The end of an entry's file, behind the artifact. None of it is known to be authentic.
+/// The end of an entry's file, after the artifact. It has not been authenticated yet.
 pub struct Ending {
     /// The size of the artifact, which is at the start of the file.
     pub artifact_size: usize,

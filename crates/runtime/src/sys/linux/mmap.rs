@@ -314,8 +314,8 @@ impl FileMapping {
         self.replaced().iter().any(|other| cut(other).is_some())
     }
 
-    /// Returns the files from which a range of the bytes is mapped, in order: this mapping's own,
-    /// and those that replace parts of it. `None` if there is no file.
+    /// Returns the parts of a range, in order, each with the file that it is mapped from: this
+    /// mapping's own or another one. `None` if this mapping has no file of its own.
     fn files(&self, range: Range<usize>) -> Option<Vec<Replaced>> {
         let own = self.file.as_ref()?;
         let of_own = |range: Range<usize>| Replaced {
