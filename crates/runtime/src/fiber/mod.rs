@@ -22,6 +22,8 @@ use crate::sys::mmap::{Reservation, page_size};
 use anyhow::{Context, Error, Result};
 use mintage_environ::limit;
 use std::ops::Range;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of stack below the last wasm frame that are kept for host functions and builtins. Most of
@@ -49,6 +51,8 @@ pub struct StackPool {
     size: usize,
     /// The most stacks that may be in use.
     total: usize,
+    /// The idle stack that is taken first, without the lock: a [`Box<Place>`], or null.
+    hot: AtomicPtr<Place>,
     state: Mutex<State>,
 }
 
@@ -61,7 +65,8 @@ struct State {
     cool: Vec<Box<Place>>,
     /// Idle stacks that have no memory.
     cold: Vec<Box<Place>>,
-    in_use: usize,
+    /// The number of stacks in use, with the hot one.
+    taken: usize,
 }
 
 /// A stack's place in a region.
@@ -104,6 +109,7 @@ impl StackPool {
                 .checked_next_multiple_of(page_size())
                 .unwrap_or(usize::MAX),
             total: config.total_stacks,
+            hot: AtomicPtr::default(),
             state: Mutex::default(),
         })
     }
@@ -113,17 +119,25 @@ impl StackPool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the hot stack.
+    fn take_hot(&self) -> Option<Box<Place>> {
+        let hot = NonNull::new(self.hot.swap(ptr::null_mut(), Ordering::Acquire))?;
+        // SAFETY: it is of a box that `release` gave up, and no one else has it from here on.
+        Some(unsafe { Box::from_raw(hot.as_ptr()) })
+    }
+
     /// Returns the number of stacks in use.
     pub fn in_use(&self) -> usize {
-        self.lock().in_use
+        self.metrics().in_use
     }
 
     /// Returns the numbers of stacks at the moment.
     pub fn metrics(&self) -> StackMetrics {
         let state = self.lock();
+        let hot = usize::from(!self.hot.load(Ordering::Relaxed).is_null());
         StackMetrics {
-            in_use: state.in_use,
-            idle: state.warm.len() + state.cool.len() + state.cold.len(),
+            in_use: state.taken.saturating_sub(hot),
+            idle: state.warm.len() + state.cool.len() + state.cold.len() + hot,
         }
     }
 
@@ -133,18 +147,32 @@ impl StackPool {
     ///
     /// If all are in use, or the system gives no memory for more.
     pub fn acquire(self: &Arc<Self>) -> Result<Stack> {
-        let mut state = self.lock();
-        if state.in_use >= self.total {
-            return Err(self.exceeded());
+        match self.take_hot() {
+            Some(hot) => Ok(Stack {
+                pool: self.clone(),
+                place: Some(hot),
+            }),
+            None => self.acquire_idle(),
         }
-        state.in_use += 1;
+    }
+
+    /// Returns a stack that is not hot.
+    #[inline(never)]
+    fn acquire_idle(self: &Arc<Self>) -> Result<Stack> {
+        let mut state = self.lock();
+        let place = match state.taken < self.total {
+            true => {
+                state.taken += 1;
+                let warm = state.warm.pop();
+                warm.or_else(|| state.cool.pop())
+                    .or_else(|| state.cold.pop())
+            }
+            // It may have become hot meanwhile.
+            false => Some(self.take_hot().ok_or_else(|| self.exceeded())?),
+        };
         let mut stack = Stack {
             pool: self.clone(),
-            place: state
-                .warm
-                .pop()
-                .or_else(|| state.cool.pop())
-                .or_else(|| state.cold.pop()),
+            place,
         };
         drop(state);
         if stack.place.is_none() {
@@ -226,9 +254,22 @@ impl StackPool {
             place.uses = 0;
             place.discard_below(KEPT);
         }
+        let place = Box::into_raw(place);
+        let nothing = ptr::null_mut();
+        let parked =
+            self.hot
+                .compare_exchange(nothing, place, Ordering::Release, Ordering::Relaxed);
+        if parked.is_err() {
+            // SAFETY: it is of the box above, and no one else has it.
+            self.release_idle(unsafe { Box::from_raw(place) });
+        }
+    }
+
+    /// Takes a stack back that does not become hot.
+    fn release_idle(&self, mut place: Box<Place>) {
         let mut state = self.lock();
         if state.warm.len() < WARM {
-            state.in_use -= 1;
+            state.taken -= 1;
             state.warm.push(place);
             return;
         }
@@ -237,11 +278,17 @@ impl StackPool {
         place.uses = 0;
         place.discard_below(if keeps_top { KEPT } else { 0 });
         let mut state = self.lock();
-        state.in_use -= 1;
+        state.taken -= 1;
         match keeps_top {
             true => state.cool.push(place),
             false => state.cold.push(place),
         }
+    }
+}
+
+impl Drop for StackPool {
+    fn drop(&mut self) {
+        drop(self.take_hot());
     }
 }
 
@@ -287,7 +334,7 @@ impl Drop for Stack {
         match self.place.take() {
             Some(place) => self.pool.release(place),
             // The system gave no memory for it.
-            None => self.pool.lock().in_use -= 1,
+            None => self.pool.lock().taken -= 1,
         }
     }
 }
@@ -371,7 +418,8 @@ mod tests {
         }
         let stacks: Vec<Stack> = (0..total).map(|_| pool.acquire().unwrap()).collect();
         let warm = stacks.iter().filter(|stack| read(stack) == 7).count();
-        assert_eq!(warm, WARM + COOL);
+        // One was hot.
+        assert_eq!(warm, WARM + COOL + 1);
     }
 
     #[test]
