@@ -62,7 +62,7 @@ impl Initializers {
     pub unsafe fn next_start(
         &mut self,
         instance: InstanceHandle,
-    ) -> Result<Option<(DomainId, Callee)>, Stopped> {
+    ) -> Result<Option<(DomainId, Callee)>, Box<Stopped>> {
         // SAFETY: the caller promises that the instance lives.
         let data = unsafe { instance.data() };
         if data.slab().image().started() {
@@ -115,7 +115,10 @@ impl Initializers {
 /// # Safety
 ///
 /// As [`call`](crate::call). It is called once per instance, before any other call.
-pub unsafe fn run_initializers(instance: InstanceHandle, host: HostAccess) -> Result<(), Stopped> {
+pub unsafe fn run_initializers(
+    instance: InstanceHandle,
+    host: HostAccess,
+) -> Result<(), Box<Stopped>> {
     let mut initializers = Initializers::default();
     // SAFETY: as the caller promises.
     while let Some((domain, callee)) = unsafe { initializers.next_start(instance)? } {

@@ -72,6 +72,12 @@ pub enum InterfaceType {
 }
 
 impl InterfaceType {
+    /// Returns whether the type is `bool`, a number or `char`: its values are one core value each,
+    /// and have no others in them.
+    pub fn is_scalar(self) -> bool {
+        self.is_number() || matches!(self, InterfaceType::Bool | InterfaceType::Char)
+    }
+
     /// Returns whether values of the type are numbers, of which every bit pattern is one.
     pub fn is_number(self) -> bool {
         use InterfaceType as T;

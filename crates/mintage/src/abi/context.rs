@@ -5,7 +5,7 @@ use super::guest::Guest;
 use super::view::ViewedMemory;
 use super::{CanonicalAbi, ComponentTypes, HandleContext, InterfaceType, Lift, Lower};
 use crate::Trap;
-use crate::error::{Result, bail, trap, trap_unless};
+use crate::error::{Error, Result, abi_trap, bail, trap, trap_unless};
 use mintage_environ::component::{Record, StringEncoding};
 use mintage_environ::{MemoryId, limit};
 use mintage_runtime::Instance;
@@ -242,20 +242,32 @@ pub(crate) fn is_aligned(pointer: u32, align: u32) -> bool {
 /// Checks that a value of layout `abi` can lie at `pointer` in a memory of `size` bytes.
 #[inline]
 fn check_pointer(pointer: u32, abi: CanonicalAbi, size: usize) -> Result<usize> {
-    trap_unless!(
-        Trap::UnalignedPointer,
-        is_aligned(pointer, abi.align32),
-        "unaligned pointer: {pointer:#x} is no multiple of {}",
-        abi.align32
-    );
+    let CanonicalAbi {
+        size32, align32, ..
+    } = abi;
     let start = pointer as usize;
-    trap_unless!(
-        Trap::PointerOutOfBounds,
-        start + abi.size32 as usize <= size,
-        "pointer out of bounds of memory: {} bytes at {pointer:#x}, the memory has {size:#x}",
-        abi.size32
-    );
-    Ok(start)
+    match is_aligned(pointer, align32) && start + size32 as usize <= size {
+        true => Ok(start),
+        false => Err(bad_pointer(pointer, size32, align32, size)),
+    }
+}
+
+/// Returns the error for a pointer of a guest to a value that cannot lie there.
+#[cold]
+fn bad_pointer(pointer: u32, size32: u32, align32: u32, memory: usize) -> Error {
+    match is_aligned(pointer, align32) {
+        false => abi_trap(
+            Trap::UnalignedPointer,
+            format!("unaligned pointer: {pointer:#x} is no multiple of {align32}"),
+        ),
+        true => abi_trap(
+            Trap::PointerOutOfBounds,
+            format!(
+                "pointer out of bounds of memory: {size32} bytes at {pointer:#x}, the memory has \
+                 {memory:#x}"
+            ),
+        ),
+    }
 }
 
 /// The guest's memory, or the instance that has it.

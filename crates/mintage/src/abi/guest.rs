@@ -1,9 +1,10 @@
 //! The guest's side of lowering: one memory of an instance and its `realloc`; and views of bytes as
 //! integers.
 
-use crate::error::{Result, bail, stopped, trap_unless};
-use mintage_environ::{DomainId, MemoryId};
-use mintage_runtime::{Callee, FoundMemory, Instance, touch_pages};
+use crate::component::GuestOptions;
+use crate::error::{Error, Result, abi_trap, bail, stopped};
+use mintage_environ::MemoryId;
+use mintage_runtime::{Instance, touch_pages};
 use std::any::Any;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -109,10 +110,7 @@ enum Allocator<'a> {
     /// guest runs meanwhile than `realloc`.
     Instance {
         instance: &'a mut Instance,
-        domain: DomainId,
-        /// A memory of the instance.
-        memory: Option<FoundMemory>,
-        realloc: Option<Callee>,
+        options: &'a GuestOptions,
         /// The limiter that decides when `realloc` grows the memory, with the host's data.
         limiter: &'a mut dyn GrowthLimiter,
     },
@@ -140,18 +138,13 @@ impl<'a> Guest<'a> {
     #[inline]
     pub fn new(
         instance: &'a mut Instance,
-        domain: DomainId,
-        memory: Option<MemoryId>,
-        realloc: Option<Callee>,
+        options: &'a GuestOptions,
         limiter: &'a mut dyn GrowthLimiter,
     ) -> Self {
-        let memory = memory.map(|memory| instance.find_memory(memory));
         Self {
             allocator: Allocator::Instance {
                 instance,
-                domain,
-                memory,
-                realloc,
+                options,
                 limiter,
             },
             view: (NonNull::dangling(), 0),
@@ -210,17 +203,15 @@ impl<'a> Guest<'a> {
 
     /// Looks at the memory's size again. Before this, and before the first
     /// [`realloc`](Self::realloc), it looks empty.
+    #[inline]
     pub fn refresh(&mut self) {
         self.view = match &mut self.allocator {
-            Allocator::Instance { memory: None, .. } => (NonNull::dangling(), 0),
             Allocator::Instance {
-                memory: Some(memory),
-                ..
-            } => {
-                // SAFETY: the memory is of the instance that is borrowed mutably, so that it lives
-                // and no other thread has it.
-                unsafe { memory.raw() }
-            }
+                instance, options, ..
+            } => match options.memory {
+                Some(memory) => instance.memory_raw(memory),
+                None => (NonNull::dangling(), 0),
+            },
             Allocator::Scratch { memory, .. } => {
                 let memory = memory.as_mut_slice();
                 (NonNull::from(&mut *memory).cast(), memory.len())
@@ -373,33 +364,23 @@ impl<'a> Guest<'a> {
         let size = new_size as usize;
         self.refresh();
         let start = pointer as usize;
-        self.trapped = true;
-        trap_unless!(
-            Trap::ReallocUnaligned,
-            is_aligned(pointer, align),
-            "realloc return: result not aligned: {pointer:#x} is no multiple of {align}"
-        );
-        trap_unless!(
-            Trap::ReallocOutOfBounds,
-            start + size <= self.view.1,
-            "realloc return: beyond end of memory: {size} bytes at {pointer:#x}, the memory has \
-             {:#x}",
-            self.view.1
-        );
-        self.trapped = false;
-        Ok(start)
+        match is_aligned(pointer, align) && start + size <= self.view.1 {
+            true => Ok(start),
+            false => {
+                self.trapped = true;
+                Err(bad_block(pointer, align, size, self.view.1))
+            }
+        }
     }
 
     fn realloc(&mut self, old: u32, old_size: u32, align: u32, new_size: u32) -> Result<u32> {
         match &mut self.allocator {
             Allocator::Instance {
                 instance,
-                domain,
-                realloc,
+                options,
                 limiter,
-                ..
             } => {
-                let Some(realloc) = realloc else {
+                let Some(realloc) = &options.realloc else {
                     bail!(
                         "the component gave no `realloc` for this function, but a value needs \
                          memory"
@@ -408,17 +389,18 @@ impl<'a> Guest<'a> {
                 let mut words = [old, old_size, align, new_size].map(u64::from);
                 // SAFETY: the instance is borrowed mutably by `self`, so it lives, no other thread
                 // has it, and no view of its memory is live, since `memory` borrows `self`.
-                // `realloc` is resolved from the canonical options that `domain` belongs to, and
+                // `realloc` is resolved from the canonical options that its domain belongs to, and
                 // validation gave it four `i32` parameters and one result. A host function that it
                 // calls sees that `may_leave` is off, and that this is not access to a store.
                 //
                 // It is a task of its own (CanonicalABI.md, `LiftLowerContext.reallocate`).
                 let result = unsafe {
                     let handle = instance.handle();
-                    let is_task = handle.enter_task(*domain)?;
+                    let domain = options.domain;
+                    let is_task = options.is_concurrent && handle.enter_task(domain)?;
                     let result = mintage_runtime::call_confined(
                         handle,
-                        *domain,
+                        domain,
                         realloc,
                         words.as_mut_ptr(),
                         limiter_access(limiter),
@@ -445,5 +427,23 @@ impl<'a> Guest<'a> {
             #[cfg(test)]
             Allocator::Fake(fake) => fake.realloc(old, old_size, align, new_size),
         }
+    }
+}
+
+/// Returns the error for a block that a guest's `realloc` must not return.
+#[cold]
+fn bad_block(pointer: u32, align: u32, size: usize, memory: usize) -> Error {
+    match is_aligned(pointer, align) {
+        false => abi_trap(
+            Trap::ReallocUnaligned,
+            format!("realloc return: result not aligned: {pointer:#x} is no multiple of {align}"),
+        ),
+        true => abi_trap(
+            Trap::ReallocOutOfBounds,
+            format!(
+                "realloc return: beyond end of memory: {size} bytes at {pointer:#x}, the memory \
+                 has {memory:#x}"
+            ),
+        ),
     }
 }

@@ -56,4 +56,4 @@ pub(crate) use context::{
 };
 pub(crate) use ends::matches_payload;
 pub(crate) use handle::HandleContext;
-pub(crate) use scalar::{lift_char, lift_f32, lift_f64};
+pub(crate) use scalar::Scalar;

@@ -8,7 +8,7 @@ use crate::Trap;
 use crate::error::{Result, trap};
 
 /// Returns the `char` with this code point.
-pub(crate) fn lift_char(code: u32) -> Result<char> {
+fn lift_char(code: u32) -> Result<char> {
     match char::from_u32(code) {
         Some(c) => Ok(c),
         None => trap!(Trap::InvalidChar, "invalid `char` bit pattern {code:#x}"),
@@ -17,7 +17,7 @@ pub(crate) fn lift_char(code: u32) -> Result<char> {
 
 /// Makes a float of its bits. A NaN becomes the canonical one (`canonicalize_nan32`), so that its
 /// payload carries no information.
-pub(crate) fn lift_f32(bits: u32) -> f32 {
+fn lift_f32(bits: u32) -> f32 {
     let value = f32::from_bits(bits);
     if value.is_nan() {
         f32::from_bits(0x7fc0_0000)
@@ -27,13 +27,26 @@ pub(crate) fn lift_f32(bits: u32) -> f32 {
 }
 
 /// As [`lift_f32`] (`canonicalize_nan64`).
-pub(crate) fn lift_f64(bits: u64) -> f64 {
+fn lift_f64(bits: u64) -> f64 {
     let value = f64::from_bits(bits);
     if value.is_nan() {
         f64::from_bits(0x7ff8_0000_0000_0000)
     } else {
         value
     }
+}
+
+/// A type whose values take one flat word, whatever the component.
+pub(crate) trait Scalar: Sized {
+    /// Returns the flat word.
+    fn to_word(&self) -> u64;
+
+    /// Makes a value of a flat word.
+    ///
+    /// # Errors
+    ///
+    /// When the word is not a value.
+    fn of_word(word: u64) -> Result<Self>;
 }
 
 /// Implements the traits for a type with a fixed number of bytes. `$word` makes a flat word of a
@@ -57,6 +70,20 @@ macro_rules! scalar {
             }
         }
 
+        impl Scalar for $ty {
+            #[inline]
+            fn to_word(&self) -> u64 {
+                const WORD: fn($ty) -> u64 = $word;
+                WORD(*self)
+            }
+
+            #[inline]
+            fn of_word(word: u64) -> Result<Self> {
+                const UNWORD: fn(u64) -> Result<$ty> = $unword;
+                UNWORD(word)
+            }
+        }
+
         impl Lower for $ty {
             #[inline]
             fn lower_flat(
@@ -65,8 +92,7 @@ macro_rules! scalar {
                 _ty: InterfaceType,
                 dst: &mut [u64],
             ) -> Result<()> {
-                const WORD: fn($ty) -> u64 = $word;
-                dst[0] = WORD(*self);
+                dst[0] = self.to_word();
                 Ok(())
             }
 
@@ -103,8 +129,7 @@ macro_rules! scalar {
                 _ty: InterfaceType,
                 src: &[u64],
             ) -> Result<Self> {
-                const UNWORD: fn(u64) -> Result<$ty> = $unword;
-                UNWORD(src[0])
+                Self::of_word(src[0])
             }
 
             #[inline]
@@ -201,6 +226,18 @@ impl ComponentType for u8 {
     }
 }
 
+impl Scalar for u8 {
+    #[inline]
+    fn to_word(&self) -> u64 {
+        u64::from(*self)
+    }
+
+    #[inline]
+    fn of_word(word: u64) -> Result<Self> {
+        Ok(word as u8)
+    }
+}
+
 /// Written by hand, so that lists of bytes are one copy in every build.
 impl Lower for u8 {
     #[inline]
@@ -210,7 +247,7 @@ impl Lower for u8 {
         _ty: InterfaceType,
         dst: &mut [u64],
     ) -> Result<()> {
-        dst[0] = u64::from(*self);
+        dst[0] = self.to_word();
         Ok(())
     }
 
@@ -240,7 +277,7 @@ impl Lower for u8 {
 impl Lift for u8 {
     #[inline]
     fn lift_flat(_cx: &mut LiftContext<'_>, _ty: InterfaceType, src: &[u64]) -> Result<Self> {
-        Ok(src[0] as u8)
+        Self::of_word(src[0])
     }
 
     #[inline]

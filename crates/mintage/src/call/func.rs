@@ -4,9 +4,10 @@ use super::host::typecheck;
 use super::protocol::{Call, CallAbi};
 use super::reexport;
 use crate::abi::{
-    ComponentNamedList, InstanceTypes, InterfaceType, Lift, LiftContext, LiftSource, Lower,
-    LowerContext, LowerTarget,
+    CanonicalAbi, ComponentNamedList, InstanceTypes, InterfaceType, Lift, LiftContext, LiftSource,
+    Lower, LowerContext, LowerTarget,
 };
+use crate::component::ScalarTypes;
 use crate::error::{Error, ErrorKind, Result, ensure, format_err};
 use crate::store::{CallScope, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{ComponentFunc, StoreId, StoreInstanceId, Type};
@@ -265,16 +266,82 @@ impl Func {
         params: &[Val],
         results: &mut [Val],
     ) -> Result<()> {
-        let store = store.as_context_mut();
-        let DynamicCall { abi, result } = self.check_dynamic(&store.0.opaque, params, results)?;
-        let value = self.call_raw(
-            store.0,
-            abi,
-            |cx, ty, target| lower_params(params, cx, ty, target),
-            |cx, _, source| lift_result(result, cx, source),
-        )?;
+        let store = store.as_context_mut().0;
+        let mut words = [0; LIFT_WORDS];
+        let value = match self.scalar_call(&store.opaque, params, results, &mut words)? {
+            Some(ScalarCall { abi, result }) => self.call_raw(
+                store,
+                abi,
+                |_, _, target| {
+                    if let LowerTarget::Flat(target) = target {
+                        target.copy_from_slice(&words[..target.len()]);
+                    }
+                    Ok(())
+                },
+                |_, _, source| match (result, source) {
+                    (Some(ty), LiftSource::Flat(&[word])) => {
+                        Val::of_scalar_word(ty, word).transpose()
+                    }
+                    _ => Ok(None),
+                },
+            )?,
+            None => {
+                let DynamicCall { abi, result } =
+                    self.check_dynamic(&store.opaque, params, results)?;
+                self.call_raw(
+                    store,
+                    abi,
+                    |cx, ty, target| lower_params(params, cx, ty, target),
+                    |cx, _, source| lift_result(result, cx, source),
+                )?
+            }
+        };
         set_result(results, value);
         Ok(())
+    }
+
+    /// Prepares a call whose values are scalars, as many and of such types as the function has, and
+    /// lowers them. Returns `None` for other calls.
+    #[inline]
+    fn scalar_call(
+        &self,
+        store: &StoreOpaque,
+        params: &[Val],
+        results: &[Val],
+        words: &mut [u64; LIFT_WORDS],
+    ) -> Result<Option<ScalarCall>> {
+        let component = &self.instance(store)?.component;
+        let FuncCallee::Lift(lift) = self.callee.get() else {
+            return Ok(None);
+        };
+        let Some(ScalarTypes {
+            params: types,
+            result,
+        }) = &component.lift(lift).scalars
+        else {
+            return Ok(None);
+        };
+        if types.len() != params.len() || results.len() != usize::from(result.is_some()) {
+            return Ok(None);
+        }
+        // Sizes are of no use where nothing passes through memory.
+        let flat = |count| CanonicalAbi {
+            flat_count: Some(count as u8),
+            ..CanonicalAbi::scalar(8)
+        };
+        for ((word, value), &ty) in words.iter_mut().zip(params).zip(types) {
+            match value.scalar_word(ty) {
+                Some(scalar) => *word = scalar,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(ScalarCall {
+            abi: CallAbi {
+                params: flat(types.len()),
+                results: flat(results.len()),
+            },
+            result: *result,
+        }))
     }
 
     /// Calls the function as [`call`](Self::call) does. An asynchronous host function that the
@@ -353,8 +420,9 @@ impl Func {
         })
     }
 
-    /// Calls the function (`canon_lift`), which has the layout `abi`.
-    #[inline]
+    /// Calls the function (`canon_lift`), which has the layout `abi`. Always inlined, with all its
+    /// steps: `abi` is a constant of typed calls, and what values of other layouts need is left out.
+    #[inline(always)]
     fn call_raw<T: 'static, R>(
         &self,
         store: &mut StoreInner<T>,
@@ -428,6 +496,12 @@ impl Func {
     }
 }
 
+/// A call with scalars as [`Val`]s. They pass in words, without a look at anything else.
+struct ScalarCall {
+    abi: CallAbi,
+    result: Option<InterfaceType>,
+}
+
 /// What a call with [`Val`]s knows of the function's type.
 pub(super) struct DynamicCall {
     pub abi: CallAbi,
@@ -448,6 +522,7 @@ pub(super) fn lift_result(
     }
 }
 
+#[inline]
 pub(super) fn set_result(results: &mut [Val], value: Option<Val>) {
     if let (Some(value), [result]) = (value, results) {
         *result = value;
@@ -455,7 +530,7 @@ pub(super) fn set_result(results: &mut [Val], value: Option<Val>) {
 }
 
 /// The steps of a call of a guest, in its scope.
-#[inline]
+#[inline(always)]
 fn call_within<T, R>(
     mut scope: CallScope<'_, T>,
     callee: LiftId,

@@ -125,7 +125,7 @@ impl ResolvedImport {
 
     /// Returns the component instance that calls.
     pub(super) fn domain(&self) -> DomainId {
-        self.boundary.domain
+        self.boundary.guest.domain
     }
 
     pub(super) fn import(&self) -> ImportId {

@@ -135,13 +135,7 @@ impl<F: CallTarget> Call<'_, F> {
             encoding: boundary.string_encoding,
         };
         let guest = match scratch {
-            None => Guest::new(
-                runtime,
-                boundary.domain,
-                boundary.memory,
-                boundary.realloc,
-                host,
-            ),
+            None => Guest::new(runtime, &boundary.guest, host),
             Some(memory) => Guest::scratch(runtime, memory, host),
         };
         let handles = HandleContext {
@@ -149,7 +143,7 @@ impl<F: CallTarget> Call<'_, F> {
             component,
             linked,
             instance,
-            domain: boundary.domain,
+            domain: boundary.guest.domain,
             lends_to,
         };
         (boundary, LowerContext::new(options, guest, Some(handles)))
@@ -190,11 +184,17 @@ impl<F: CallTarget> Call<'_, F> {
             component,
             linked,
             instance,
-            domain: boundary.domain,
+            domain: boundary.guest.domain,
             lends_to,
         };
         let cx = match scratch {
-            None => LiftContext::new(options, runtime, boundary.memory, *hostcall_fuel, handles),
+            None => LiftContext::new(
+                options,
+                runtime,
+                boundary.guest.memory,
+                *hostcall_fuel,
+                handles,
+            ),
             Some(memory) => {
                 LiftContext::of_memory(options, memory, usize::MAX).with_handles(handles, runtime)
             }
@@ -207,7 +207,7 @@ impl<F: CallTarget> Call<'_, F> {
     /// # Errors
     ///
     /// When `lower` fails, or the guest's `realloc` does.
-    #[inline]
+    #[inline(always)]
     pub fn lower_params<T>(
         &mut self,
         store: &mut StoreInner<T>,
@@ -295,7 +295,7 @@ impl<F: CallTarget> Call<'_, F> {
     /// # Errors
     ///
     /// When `lift` fails, or the guest returned a bad pointer.
-    #[inline]
+    #[inline(always)]
     pub fn lift_results<T, R>(
         &mut self,
         store: &mut StoreInner<T>,

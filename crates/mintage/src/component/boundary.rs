@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use mintage_environ::component::{
-    CanonOptions, ComponentInterface, HostCalls, InterfaceType, StringEncoding,
+    CanonOptions, ComponentInterface, HostCalls, InterfaceType, MAX_FLAT_PARAMS, StringEncoding,
 };
 use mintage_environ::{DomainId, FuncTypeId, IndexVec, LiftId, MemoryId};
 use mintage_runtime::{Callee, Code};
@@ -18,16 +18,50 @@ pub(crate) struct Boundary {
     pub results: InterfaceType,
     /// Whether parameters are borrowed handles.
     pub borrows: bool,
-    /// The component instance whose memory and handles are used.
-    pub domain: DomainId,
+    pub guest: GuestOptions,
     pub string_encoding: StringEncoding,
-    pub memory: Option<MemoryId>,
-    pub realloc: Option<Callee>,
     /// Whether a guest calls the function of the host with `async`.
     pub is_async_lower: bool,
     /// Whether the function of a guest is lifted with `async`, and so gives its result by
     /// `task.return`.
     pub returns_early: bool,
+}
+
+/// The canonical options that say what values pass through.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GuestOptions {
+    /// The component instance whose memory and handles are used.
+    pub domain: DomainId,
+    pub memory: Option<MemoryId>,
+    pub realloc: Option<Callee>,
+    /// Whether the runtime must know which call runs in the component instance.
+    pub is_concurrent: bool,
+}
+
+impl GuestOptions {
+    /// Resolves the options of a function of a component.
+    ///
+    /// # Errors
+    ///
+    /// When the artifact has no code for `realloc`.
+    pub fn new(code: &Code, options: &CanonOptions) -> Result<GuestOptions> {
+        let realloc = options.realloc.map(|callee| code.callee(callee));
+        Ok(GuestOptions {
+            memory: options.memory,
+            realloc: realloc.transpose()?,
+            ..Self::without_memory(code.interface(), options.domain)
+        })
+    }
+
+    fn without_memory(interface: &ComponentInterface, domain: DomainId) -> GuestOptions {
+        let concurrent = &interface.concurrent_domains;
+        GuestOptions {
+            domain,
+            memory: None,
+            realloc: None,
+            is_concurrent: concurrent.binary_search(&domain).is_ok(),
+        }
+    }
 }
 
 impl Boundary {
@@ -37,10 +71,8 @@ impl Boundary {
     ///
     /// When the artifact has no code for `realloc`.
     pub fn new(code: &Code, ty: FuncTypeId, options: &CanonOptions) -> Result<Boundary> {
-        let realloc = options.realloc.map(|callee| code.callee(callee));
         Ok(Boundary {
-            memory: options.memory,
-            realloc: realloc.transpose()?,
+            guest: GuestOptions::new(code, options)?,
             string_encoding: options.string_encoding,
             is_async_lower: false,
             returns_early: false,
@@ -60,10 +92,8 @@ impl Boundary {
             params: tuples.params,
             results: tuples.results,
             borrows: interface.types.has_borrows(ty),
-            domain,
+            guest: GuestOptions::without_memory(interface, domain),
             string_encoding: StringEncoding::Utf8,
-            memory: None,
-            realloc: None,
             is_async_lower: false,
             returns_early: false,
         }
@@ -79,10 +109,30 @@ pub(crate) struct ResolvedLift {
     pub post_return: Option<Callee>,
     /// The functions of the host that a call may reach.
     pub calls: HostCalls,
+    /// The types of the values, if all are scalars and pass in words.
+    pub scalars: Option<ScalarTypes>,
     /// Whether calls are tasks that may wait: whether the function's type is `async`.
     pub is_task: bool,
-    /// Whether the runtime must know which call runs in the component instance.
-    pub is_concurrent: bool,
+}
+
+/// The types of a function's values, all of which are booleans, numbers or characters.
+#[derive(Debug)]
+pub(crate) struct ScalarTypes {
+    pub params: Box<[InterfaceType]>,
+    pub result: Option<InterfaceType>,
+}
+
+impl ScalarTypes {
+    /// Returns the types, unless values of others pass, or too many for words.
+    fn of(interface: &ComponentInterface, ty: FuncTypeId) -> Option<ScalarTypes> {
+        let func = interface.types.func(ty);
+        let params: Box<[InterfaceType]> = func.params.iter().map(|&(_, ty)| ty).collect();
+        let are_scalars = params.iter().chain(&func.result).all(|ty| ty.is_scalar());
+        (are_scalars && params.len() <= MAX_FLAT_PARAMS).then_some(ScalarTypes {
+            params,
+            result: func.result,
+        })
+    }
 }
 
 impl ResolvedLift {
@@ -97,7 +147,6 @@ impl ResolvedLift {
             .lifts
             .iter()
             .map(|(id, lift)| {
-                let concurrent = &interface.concurrent_domains;
                 let post_return = lift.post_return.map(|callee| code.callee(callee));
                 Ok(ResolvedLift {
                     boundary: Boundary {
@@ -106,9 +155,9 @@ impl ResolvedLift {
                     },
                     callee: code.callee(lift.callee)?,
                     post_return: post_return.transpose()?,
+                    scalars: ScalarTypes::of(interface, lift.ty),
                     calls: interface.lift_calls[id],
                     is_task: interface.types.func(lift.ty).is_async,
-                    is_concurrent: concurrent.binary_search(&lift.options.domain).is_ok(),
                 })
             })
             .collect()

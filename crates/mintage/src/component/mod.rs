@@ -46,7 +46,7 @@ pub use crate::{bindgen, flags};
 #[doc(no_inline)]
 pub use wasm_wave;
 
-pub(crate) use boundary::Boundary;
+pub(crate) use boundary::{Boundary, GuestOptions, ResolvedLift, ScalarTypes};
 #[cfg(feature = "compiler")]
 pub use code_builder::CodeBuilder;
 pub use export::{ComponentExportIndex, ExportLookup};
@@ -54,7 +54,7 @@ pub(crate) use export::{ComponentId, ExportItem};
 pub(crate) use names::NameMap;
 pub use requirements::ResourcesRequired;
 
-use self::boundary::{ResolvedLift, may_have_tasks};
+use self::boundary::may_have_tasks;
 use self::export::Exports;
 use self::input::refuse_component;
 use crate::Engine;

@@ -11,8 +11,8 @@ use mintage_runtime::{Backtrace, HandleError, Stopped};
 ///
 /// With the payload of a host function's panic.
 #[cold]
-pub(crate) fn stopped(stopped: Stopped) -> Error {
-    match stopped {
+pub(crate) fn stopped(stopped: Box<Stopped>) -> Error {
+    match *stopped {
         Stopped::Trap(report) => {
             let error = match (report.handle, &report.exception) {
                 (Some(error), _) => handle_trap(error),

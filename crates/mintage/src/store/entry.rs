@@ -8,18 +8,20 @@
 use super::check_in::CheckedIn;
 use super::growth::{Answer, GrowthLimiter, MayGrow};
 use super::hook::CallHook;
+use super::instance::InstanceCell;
 use super::tasks::HostTaskId;
 use super::waiting::{HostRest, poll_once};
 use super::{Destructor, StoreContextMut, StoreInner, StoreInstance};
 use crate::Trap;
+use crate::component::ResolvedLift;
 use crate::error::{Result, ensure, stopped};
 use crate::types::StoreInstanceId;
 use mintage_environ::component::{CoreCallee, Initializer};
 use mintage_environ::{DomainId, ImportId, Index, LiftId};
 use mintage_runtime::{
-    Code, Growing, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostHooks, HostOutcome,
-    HostSubtask, HostTable, Image, LaterPermit, Limiter, Limits, Permit, StoreState, StoreWords,
-    Verdict,
+    Callee, Code, Growing, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostHooks,
+    HostOutcome, HostSubtask, HostTable, Image, LaterPermit, Limiter, Limits, Permit, StoreState,
+    StoreWords, Verdict,
 };
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -120,7 +122,7 @@ impl<T> StoreInner<T> {
     /// # Panics
     ///
     /// When there is no such instance or lift.
-    #[inline]
+    #[inline(always)]
     pub fn call_lift(
         &mut self,
         instance: StoreInstanceId,
@@ -132,11 +134,13 @@ impl<T> StoreInner<T> {
             runtime, component, ..
         } = &self.opaque.instances[instance];
         let lift = component.lift(lift);
-        let (handle, domain, callee) = (runtime.handle(), lift.boundary.domain, lift.callee);
+        let (handle, domain, callee) = (runtime.handle(), lift.boundary.guest.domain, lift.callee);
         // The task goes on in `post-return`.
         let has_post_return = lift.post_return.is_some();
         // SAFETY: the instance is in the store, which is borrowed exclusively.
         let task = lift
+            .boundary
+            .guest
             .is_concurrent
             .then(|| unsafe { handle.enter_task(domain) });
         let is_task = match task.transpose() {
@@ -238,50 +242,44 @@ impl<T> StoreInner<T> {
         lift: LiftId,
         words: &mut [u64; LIFT_WORDS],
     ) -> Result<()> {
-        let instance = &mut self.opaque.instances[instance];
-        match instance.component.lift(lift).post_return {
-            Some(_) => {
-                let resolved = instance.component.lift(lift);
-                let is_task = resolved.is_concurrent && !resolved.is_task;
-                let handle = instance.runtime.handle();
-                instance.call_post_return(lift, words, &mut self.host)?;
-                if is_task {
-                    // SAFETY: the instance is in the store, which is borrowed exclusively.
-                    unsafe { handle.exit_task() };
-                }
-                Ok(())
-            }
+        let StoreInstance {
+            runtime, component, ..
+        } = &mut self.opaque.instances[instance];
+        let lift = component.lift(lift);
+        match &lift.post_return {
+            Some(callee) => call_post_return(runtime, lift, callee, words, &mut self.host),
             None => Ok(()),
         }
     }
 }
 
-impl StoreInstance {
-    /// Calls the `post-return` function of a lift that has one.
-    fn call_post_return(
-        &mut self,
-        lift: LiftId,
-        words: &mut [u64; LIFT_WORDS],
-        mut limiter: &mut dyn GrowthLimiter,
-    ) -> Result<()> {
-        let lift = self.component.lift(lift);
-        let Some(callee) = lift.post_return else {
-            return Ok(());
-        };
-        // SAFETY: the instance is borrowed exclusively. `callee` is of its own code; validation
-        // gave it the flat results of the lift, of which there is at most one, as parameters. A
-        // host function that it calls sees that this is not a pointer to a store.
-        let result = unsafe {
-            mintage_runtime::call_confined(
-                self.runtime.handle(),
-                lift.boundary.domain,
-                &callee,
-                words.as_mut_ptr(),
-                limiter_access(&mut limiter),
-            )
-        };
-        result.map_err(stopped)
+/// Calls the `post-return` function of a lift, which is `callee`.
+fn call_post_return(
+    runtime: &mut InstanceCell,
+    lift: &ResolvedLift,
+    callee: &Callee,
+    words: &mut [u64; LIFT_WORDS],
+    mut limiter: &mut dyn GrowthLimiter,
+) -> Result<()> {
+    let handle = runtime.handle();
+    // SAFETY: the instance is borrowed exclusively. `callee` is of its own code; validation gave it
+    // the flat results of the lift, of which there is at most one, as parameters. A host function
+    // that it calls sees that this is not a pointer to a store.
+    let result = unsafe {
+        mintage_runtime::call_confined(
+            handle,
+            lift.boundary.guest.domain,
+            callee,
+            words.as_mut_ptr(),
+            limiter_access(&mut limiter),
+        )
+    };
+    result.map_err(stopped)?;
+    if lift.boundary.guest.is_concurrent && !lift.is_task {
+        // SAFETY: as above.
+        unsafe { handle.exit_task() };
     }
+    Ok(())
 }
 
 /// Returns the access of a guest that must not call out, but may grow. The result is valid as

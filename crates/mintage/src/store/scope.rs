@@ -184,7 +184,29 @@ impl<'s, T: 'static> CallScope<'s, T> {
         exited.map_err(handle_trap)
     }
 
+    /// Ends a call that has not ended by itself.
     #[cold]
+    fn break_off(&mut self) {
+        if let Some(call) = self.lends_to.take() {
+            self.abandon(call);
+        }
+        let instance = &mut self.store.opaque.instances[self.instance];
+        match self.hold {
+            Hold::None => {}
+            Hold::Entered => {
+                instance.entries.break_off();
+                self.store.note_stopped(self.instance);
+            }
+            Hold::Pinned => instance.pins -= 1,
+            Hold::Task(tag) => {
+                instance.pins -= 1;
+                self.store.host.concurrency.calls.try_remove(tag);
+                self.store.break_instance(self.instance);
+                self.store.note_stopped(self.instance);
+            }
+        }
+    }
+
     fn abandon(&mut self, call: LendingCall) {
         let StoreOpaque {
             instances, handles, ..
@@ -200,25 +222,8 @@ impl<'s, T: 'static> CallScope<'s, T> {
 impl<T: 'static> Drop for CallScope<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(call) = self.lends_to.take() {
-            self.abandon(call);
-        }
-        if self.hold != Hold::None {
-            let instance = &mut self.store.opaque.instances[self.instance];
-            match self.hold {
-                Hold::None => {}
-                Hold::Entered => {
-                    instance.entries.break_off();
-                    self.store.note_stopped(self.instance);
-                }
-                Hold::Pinned => instance.pins -= 1,
-                Hold::Task(tag) => {
-                    instance.pins -= 1;
-                    self.store.host.concurrency.calls.try_remove(tag);
-                    self.store.break_instance(self.instance);
-                    self.store.note_stopped(self.instance);
-                }
-            }
+        if self.lends_to.is_some() || self.hold != Hold::None {
+            self.break_off();
         }
     }
 }

@@ -69,7 +69,7 @@ impl<T: Send + 'static> StoreInner<T> {
         words: &mut [u64; LIFT_WORDS],
     ) -> Result<()> {
         let lift = self.opaque.instances[instance].component.lift(lift);
-        let (domain, callee) = (lift.boundary.domain, lift.callee);
+        let (domain, callee) = (lift.boundary.guest.domain, lift.callee);
         // The task of the call goes on in `post-return`.
         let ends = lift.post_return.is_none();
         // SAFETY: as in `call_lift`, where the call's scope has entered the instance.
@@ -174,7 +174,7 @@ impl GuestCall {
     /// # Safety
     ///
     /// As [`SuspendableCall::poll`].
-    unsafe fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+    unsafe fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Stopped>>> {
         if self.call.is_suspended() && self.is_ended(cx.waker()) {
             // SAFETY: as the caller promises.
             return Poll::Ready(Err(unsafe { self.call.stop(Trap::Interrupt) }));

@@ -2,6 +2,7 @@
 
 use crate::abi::guest::{CallerMemory, Guest};
 use crate::abi::{AbiOptions, HandleContext, InterfaceType, LiftContext, LowerContext};
+use crate::component::GuestOptions;
 use crate::error::{Context, Result, ensure};
 use crate::store::{Entries, GuestEnd, Side, StoreInner, StoreInstance, StoreOpaque, StreamId};
 use mintage_environ::MemoryId;
@@ -95,8 +96,7 @@ pub(super) fn lower<T: 'static, R>(
         entries,
         ..
     } = instance;
-    let realloc = options.realloc.map(|callee| runtime.code().callee(callee));
-    let realloc = realloc.transpose()?;
+    let guest_options = GuestOptions::new(runtime.code(), &options)?;
     let component = &*component;
     let types = &component.interface().types;
     let abi = AbiOptions {
@@ -113,7 +113,7 @@ pub(super) fn lower<T: 'static, R>(
         lends_to: None,
     };
     let runtime = runtime.get_mut();
-    let memory = Guest::new(runtime, options.domain, options.memory, realloc, host);
+    let memory = Guest::new(runtime, &guest_options, host);
     let mut cx = LowerContext::new(abi, memory, Some(handles));
     let _entered = Entered::new(entries);
     f(&mut cx, value.payload(types))

@@ -12,7 +12,7 @@
 use super::numbers;
 use crate::abi::{
     CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,
-    MAX_LIST_BYTE_LENGTH, lift_char, lift_f32, lift_f64, read_u32,
+    MAX_LIST_BYTE_LENGTH, read_u32,
 };
 use crate::error::{Context, Result, bail, ensure, format_err};
 use crate::{ErrorContext, FutureAny, ResourceAny, StreamAny, Val};
@@ -303,20 +303,12 @@ impl Val {
         dst: &mut [u64],
     ) -> Result<()> {
         use InterfaceType as T;
+        if let Some(word) = self.scalar_word(ty) {
+            dst[0] = word;
+            return Ok(());
+        }
         let types = cx.types();
         match (self, ty) {
-            (Val::Bool(v), T::Bool) => v.lower_flat(cx, ty, dst),
-            (Val::S8(v), T::S8) => v.lower_flat(cx, ty, dst),
-            (Val::U8(v), T::U8) => v.lower_flat(cx, ty, dst),
-            (Val::S16(v), T::S16) => v.lower_flat(cx, ty, dst),
-            (Val::U16(v), T::U16) => v.lower_flat(cx, ty, dst),
-            (Val::S32(v), T::S32) => v.lower_flat(cx, ty, dst),
-            (Val::U32(v), T::U32) => v.lower_flat(cx, ty, dst),
-            (Val::S64(v), T::S64) => v.lower_flat(cx, ty, dst),
-            (Val::U64(v), T::U64) => v.lower_flat(cx, ty, dst),
-            (Val::Float32(v), T::F32) => v.lower_flat(cx, ty, dst),
-            (Val::Float64(v), T::F64) => v.lower_flat(cx, ty, dst),
-            (Val::Char(v), T::Char) => v.lower_flat(cx, ty, dst),
             (Val::String(v), T::String) => v.lower_flat(cx, ty, dst),
             (_, T::Flags(id)) => {
                 for (word, bits) in dst.iter_mut().zip(flag_words(self, id, types)?) {
@@ -471,35 +463,17 @@ impl Val {
     /// Makes a value that has no values in it.
     fn lift_leaf_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Val> {
         use InterfaceType as T;
+        if let Some(scalar) = src.first().and_then(|&word| Val::of_scalar_word(ty, word)) {
+            return scalar;
+        }
         Ok(match ty {
-            T::Bool => Val::Bool(src[0] as u32 != 0),
-            T::S8 => Val::S8(src[0] as i8),
-            T::U8 => Val::U8(src[0] as u8),
-            T::S16 => Val::S16(src[0] as i16),
-            T::U16 => Val::U16(src[0] as u16),
-            T::S32 => Val::S32(src[0] as i32),
-            T::U32 => Val::U32(src[0] as u32),
-            T::S64 => Val::S64(src[0] as i64),
-            T::U64 => Val::U64(src[0]),
-            T::F32 => Val::Float32(lift_f32(src[0] as u32)),
-            T::F64 => Val::Float64(lift_f64(src[0])),
-            T::Char => Val::Char(lift_char(src[0] as u32)?),
             T::String => Val::String(cx.lift_string(src[0] as u32, src[1] as u32)?),
             T::Flags(id) => lift_flags(cx, id, |word| src[word] as u32)?,
             T::Own(_) | T::Borrow(_) => Val::Resource(ResourceAny::lift_flat(cx, ty, src)?),
             T::ErrorContext => Val::ErrorContext(ErrorContext::lift_flat(cx, ty, src)?),
-            T::List(_)
-            | T::Map(_)
-            | T::Record(_)
-            | T::Tuple(_)
-            | T::Variant(_)
-            | T::Enum(_)
-            | T::Option(_)
-            | T::Result(_) => {
-                bail!("a value with parts is lifted as one without")
-            }
             T::Stream(_) => Val::Stream(StreamAny::lift_flat(cx, ty, src)?),
             T::Future(_) => Val::Future(FutureAny::lift_flat(cx, ty, src)?),
+            _ => bail!("a value with parts is lifted as one without"),
         })
     }
 

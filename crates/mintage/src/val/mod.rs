@@ -3,6 +3,7 @@
 mod dynamic;
 mod ends;
 mod numbers;
+mod scalars;
 mod typed;
 
 pub(crate) use ends::Payload;

@@ -115,7 +115,7 @@ impl HostTask {
         words: &[u64],
         cx: &mut Context<'_>,
         host: NonNull<()>,
-    ) -> Result<bool, Stopped> {
+    ) -> Result<bool, Box<Stopped>> {
         // SAFETY: as the caller promises.
         let data = unsafe { instance.data() };
         with(data, |state| {
@@ -234,7 +234,7 @@ impl HostTask {
         instance: InstanceHandle,
         cx: &mut Context<'_>,
         host: NonNull<()>,
-    ) -> Result<bool, Stopped> {
+    ) -> Result<bool, Box<Stopped>> {
         // SAFETY: as the caller promises.
         let data = unsafe { instance.data() };
         let (thread, origin, domain) = with(data, |state| {
@@ -280,7 +280,11 @@ impl InstanceHandle {
     /// # Safety
     ///
     /// As [`HostTask::begin`].
-    pub unsafe fn turn(self, cx: &mut Context<'_>, host: NonNull<()>) -> Result<Turn, Stopped> {
+    pub unsafe fn turn(
+        self,
+        cx: &mut Context<'_>,
+        host: NonNull<()>,
+    ) -> Result<Turn, Box<Stopped>> {
         // SAFETY: as the caller promises.
         let data = unsafe { self.data() };
         let mut poll = poll_of(cx, host);
@@ -472,7 +476,11 @@ pub(super) fn forget_waits(state: &mut State) {
 /// # Safety
 ///
 /// As [`resume`].
-unsafe fn go_on(data: &InstanceData, thread: Key, poll: &mut Poll<'_>) -> Result<Ran, Stopped> {
+unsafe fn go_on(
+    data: &InstanceData,
+    thread: Key,
+    poll: &mut Poll<'_>,
+) -> Result<Ran, Box<Stopped>> {
     let waits_for_host = with(data, |state| {
         let fiber = state.threads[thread].fiber.as_ref();
         fiber.is_some_and(SuspendableCall::waits_for_host)

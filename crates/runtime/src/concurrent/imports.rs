@@ -127,7 +127,7 @@ pub(super) fn cancel(
     let ended = catch_unwind(AssertUnwindSafe(|| unsafe {
         (hooks.cancel)(poll.host, number)
     }));
-    ended.map_err(|payload| Failed::Stopped(Stopped::Panic(payload)))?;
+    ended.map_err(|payload| Failed::Stopped(Stopped::panicked(payload)))?;
     with(data, |state| {
         // The function may have returned just now.
         if state.end_host_call(key) {

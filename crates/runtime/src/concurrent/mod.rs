@@ -108,7 +108,7 @@ pub enum Failed {
     Trap(Trap),
     Handle(HandleError),
     /// Another thread was stopped, or the host failed.
-    Stopped(Stopped),
+    Stopped(Box<Stopped>),
 }
 
 impl From<Trap> for Failed {
@@ -123,8 +123,8 @@ impl From<HandleError> for Failed {
     }
 }
 
-impl From<Stopped> for Failed {
-    fn from(stopped: Stopped) -> Self {
+impl From<Box<Stopped>> for Failed {
+    fn from(stopped: Box<Stopped>) -> Self {
         Failed::Stopped(stopped)
     }
 }
@@ -210,7 +210,7 @@ unsafe fn finish(
         let ended = catch_unwind(AssertUnwindSafe(|| host::end_host_wait(data)));
         let failed = match ended {
             Ok(()) => failed,
-            Err(payload) => Failed::Stopped(Stopped::Panic(payload)),
+            Err(payload) => Failed::Stopped(Stopped::panicked(payload)),
         };
         MaySuspend::done(u64::from(failed.code(data)) << 32)
     };

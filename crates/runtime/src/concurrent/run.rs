@@ -30,15 +30,18 @@ mod callback_code {
 }
 
 /// Ends with a trap outside of machine code.
-pub(super) fn trapped(data: &InstanceData, failed: Failed) -> Stopped {
+pub(super) fn trapped(data: &InstanceData, failed: Failed) -> Box<Stopped> {
     data.poisoned.set(true);
     match failed {
         Failed::Stopped(stopped) => stopped,
-        Failed::Trap(trap) => Stopped::Trap(TrapReport::without_frames(trap)),
-        Failed::Handle(error) => Stopped::Trap(TrapReport {
-            handle: Some(error),
-            ..TrapReport::without_frames(error.trap())
-        }),
+        Failed::Trap(trap) => TrapReport::without_frames(trap).into(),
+        Failed::Handle(error) => {
+            let report = TrapReport {
+                handle: Some(error),
+                ..TrapReport::without_frames(error.trap())
+            };
+            report.into()
+        }
     }
 }
 
@@ -52,7 +55,7 @@ pub(super) unsafe fn resume(
     data: &InstanceData,
     thread: Key,
     poll: &mut Poll<'_>,
-) -> Result<Ran, Stopped> {
+) -> Result<Ran, Box<Stopped>> {
     let mut next = Some(thread);
     while let Some(thread) = next {
         let synchronous = with(data, |state| {
@@ -86,7 +89,7 @@ unsafe fn resume_one(
     data: &InstanceData,
     thread: Key,
     poll: &mut Poll<'_>,
-) -> Result<Ran, Stopped> {
+) -> Result<Ran, Box<Stopped>> {
     let has_stack = with(data, |state| state.threads[thread].fiber.is_some());
     if has_stack {
         // SAFETY: as the caller promises.
@@ -127,7 +130,7 @@ fn in_thread<R>(data: &InstanceData, thread: Key, f: impl FnOnce(&mut State) -> 
 }
 
 /// Ends a thread that is suspended, with the reason why its built-in fails.
-fn stop(data: &InstanceData, thread: Key, failed: Failed) -> Stopped {
+fn stop(data: &InstanceData, thread: Key, failed: Failed) -> Box<Stopped> {
     let trap = match failed {
         Failed::Stopped(stopped) => return stopped,
         Failed::Trap(trap) => trap,
@@ -377,7 +380,7 @@ pub(super) unsafe fn run(
     thread: Key,
     mut result: Option<u32>,
     poll: &mut Poll<'_>,
-) -> Result<Ran, Stopped> {
+) -> Result<Ran, Box<Stopped>> {
     loop {
         let outer = with(data, |state| {
             let inner = state.threads[thread].inner.take().unwrap_or(thread);
@@ -473,7 +476,7 @@ pub(super) fn runs_here(data: &InstanceData, task: &GuestTask, poll: &Poll<'_>) 
 /// # Safety
 ///
 /// As [`resume`]. Nothing suspends the call ([`runs_here`]).
-unsafe fn call_here(data: &InstanceData, thread: Key, poll: &Poll<'_>) -> Result<(), Stopped> {
+unsafe fn call_here(data: &InstanceData, thread: Key, poll: &Poll<'_>) -> Result<(), Box<Stopped>> {
     let call = with(data, |state| Start::prepare(data, state, thread));
     let (domain, callee, words) = call.map_err(|failed| trapped(data, failed))?;
     let (instance, host) = (InstanceHandle::new(data), HostAccess::Functions(poll.host));
@@ -490,7 +493,7 @@ unsafe fn start(
     data: &InstanceData,
     thread: Key,
     poll: &Poll<'_>,
-) -> Result<SuspendableCall, Stopped> {
+) -> Result<SuspendableCall, Box<Stopped>> {
     let call = with(data, |state| Start::prepare(data, state, thread));
     let (domain, callee, words) = call.map_err(|failed| trapped(data, failed))?;
     let spare = with(data, |state| state.take_spare_stack());

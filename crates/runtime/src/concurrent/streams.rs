@@ -165,6 +165,6 @@ pub(super) fn tell_host(data: &InstanceData, number: u64, poll: &Poll<'_>) -> Re
     }));
     match told {
         Ok(result) => result.map_err(|error| Stopped::without_frames(error).into()),
-        Err(payload) => Err(Stopped::Panic(payload).into()),
+        Err(payload) => Err(Stopped::panicked(payload).into()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::activation::{self, Activation, NoStack};
 use super::backtrace;
-use super::trap::{Stopped, TrapReport};
+use super::trap::{Backtrace, Stopped, TrapReport};
 use crate::arch::{self, ResumePoint};
 use crate::code::Callee;
 use crate::instance::{Failure, HostAccess, InstanceData, InstanceHandle, control_block};
@@ -42,7 +42,7 @@ pub unsafe fn call(
     callee: &Callee,
     words: *mut u64,
     host: HostAccess,
-) -> Result<(), Stopped> {
+) -> Result<(), Box<Stopped>> {
     // SAFETY: the instance lives, as the caller promises.
     let data = unsafe { instance.data() };
     // SAFETY: as the caller promises. The context is the domain's.
@@ -54,13 +54,14 @@ pub unsafe fn call(
 /// # Safety
 ///
 /// As [`call`].
+#[inline(always)]
 unsafe fn call_in(
     data: &InstanceData,
     ctx: *mut u8,
     callee: &Callee,
     words: *mut u64,
     host: HostAccess,
-) -> Result<(), Stopped> {
+) -> Result<(), Box<Stopped>> {
     // SAFETY: this thread runs.
     let thread = unsafe { &*activation::thread() };
     let previous = thread.current.get();
@@ -163,7 +164,7 @@ pub unsafe fn call_confined(
     callee: &Callee,
     words: *mut u64,
     host: HostAccess,
-) -> Result<(), Stopped> {
+) -> Result<(), Box<Stopped>> {
     // SAFETY: the instance lives, as the caller promises.
     let data = unsafe { instance.data() };
     let ctx = data.ctx(domain);
@@ -184,11 +185,11 @@ pub unsafe fn call_confined(
 /// Returns the reason why the call could not begin.
 #[cold]
 #[inline(never)]
-pub fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
+pub fn no_stack(data: &InstanceData, error: NoStack) -> Box<Stopped> {
     match error {
         NoStack::UsedUp => {
             data.poisoned.set(true);
-            Stopped::Trap(TrapReport::without_frames(Trap::StackOverflow))
+            TrapReport::without_frames(Trap::StackOverflow).into()
         }
         NoStack::Error(error) => Stopped::without_frames(error),
     }
@@ -203,18 +204,18 @@ pub fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
 /// running.
 #[cold]
 #[inline(never)]
-pub unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Stopped> {
+pub unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Box<Stopped>> {
     data.poisoned.set(true);
     if let Some(inner) = data.stopped.take()
         && let Ok(inner) = inner.downcast::<Stopped>()
     {
-        return Err(*inner);
+        return Err(inner);
     }
     let current = data.current();
     // SAFETY: as the caller promises.
     let frames = unsafe { activation.frames.assume_init_ref() };
     let backtrace = || backtrace::symbolize(activation, frames);
-    Err(match (activation.trap, current.failure.take()) {
+    let stopped = match (activation.trap, current.failure.take()) {
         // The failure comes before the trap, which may be how machine code learns of it: growth of
         // a GC heap has no other way to fail.
         (_, Some(Failure::Error(error))) => Stopped::Host {
@@ -231,6 +232,10 @@ pub unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<()
                 .map(|ty| data.code.describe_exception(ty)),
             backtrace: backtrace(),
         }),
-        (None, None) => Stopped::without_frames(anyhow!("the call was ended without a reason")),
-    })
+        (None, None) => Stopped::Host {
+            error: anyhow!("the call was ended without a reason"),
+            backtrace: Backtrace::default(),
+        },
+    };
+    Err(Box::new(stopped))
 }

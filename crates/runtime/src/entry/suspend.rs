@@ -389,7 +389,7 @@ impl SuspendableCall {
     /// # Safety
     ///
     /// As [`new`](Self::new).
-    pub unsafe fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+    pub unsafe fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Stopped>>> {
         assert!(self.state() != State::Over, "the call is over");
         let instance = self.instance();
         // SAFETY: the instance lives, as the caller promises.
@@ -501,7 +501,7 @@ impl SuspendableCall {
     /// # Safety
     ///
     /// As [`new`](Self::new).
-    pub unsafe fn stop(&mut self, trap: Trap) -> Stopped {
+    pub unsafe fn stop(&mut self, trap: Trap) -> Box<Stopped> {
         self.set_state(State::Over);
         self.stop_waiting();
         let instance = self.instance();
@@ -523,7 +523,7 @@ impl SuspendableCall {
 
     /// Ends the call, since it cannot be polled.
     #[cold]
-    fn give_up(&mut self, data: &InstanceData, error: NoStack) -> Stopped {
+    fn give_up(&mut self, data: &InstanceData, error: NoStack) -> Box<Stopped> {
         if self.is_suspended() {
             data.poisoned.set(true);
         }

@@ -58,11 +58,22 @@ impl TrapReport {
 
 impl Stopped {
     /// An error that happened outside of machine code.
-    pub(crate) fn without_frames(error: anyhow::Error) -> Stopped {
-        Stopped::Host {
+    pub(crate) fn without_frames(error: anyhow::Error) -> Box<Stopped> {
+        Box::new(Stopped::Host {
             error,
             backtrace: Backtrace::default(),
-        }
+        })
+    }
+
+    /// A panic of a host function that machine code did not call.
+    pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Box<Stopped> {
+        Box::new(Stopped::Panic(payload))
+    }
+}
+
+impl From<TrapReport> for Box<Stopped> {
+    fn from(report: TrapReport) -> Self {
+        Box::new(Stopped::Trap(report))
     }
 }
 

@@ -11,7 +11,6 @@ use crate::store::CallHook;
 use crate::types::StoreInstanceId;
 use mintage_runtime::{InstanceHandle, Stopped, Turn};
 use std::collections::VecDeque;
-use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
@@ -253,7 +252,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
     }
 
     /// Leaves an instance whose threads have run. If they were stopped, the instance is, too.
-    fn leave<R>(&mut self, entered: BlockedInstance, result: Result<R, Stopped>) -> Option<R> {
+    fn leave<R>(&mut self, entered: BlockedInstance, result: Result<R, Box<Stopped>>) -> Option<R> {
         let id = entered.id;
         if result.is_err() {
             // Of host functions that had the store, none uses it after this.
@@ -262,14 +261,13 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
             unsafe { entered.handle.end_host_wait() };
         }
         self.store.opaque.instances[id].entries.leave();
-        let result = match result {
-            Err(Stopped::Panic(payload)) => {
+        let result = result.map_err(|reason| {
+            if let Stopped::Panic(_) = *reason {
                 let error = format_err!("a host function panicked");
                 self.store.fail(id, error);
-                resume_unwind(payload);
             }
-            result => result.map_err(stopped),
-        };
+            stopped(reason)
+        });
         let crossed = self
             .store
             .crossed(CallHook::ReturningFromWasm, None, result);
@@ -287,7 +285,7 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
     pub(super) fn run(
         &mut self,
         id: StoreInstanceId,
-        step: impl FnOnce(InstanceHandle, NonNull<()>) -> Result<bool, Stopped>,
+        step: impl FnOnce(InstanceHandle, NonNull<()>) -> Result<bool, Box<Stopped>>,
     ) {
         let Some(entered) = self.enter(id) else {
             return;
