@@ -59,6 +59,9 @@ pub trait Host: Sized + Sync + 'static {
     /// An instance and its store.
     type Live;
 
+    /// A function that is called with values of types known at run time.
+    type ValueFunc;
+
     /// Creates the engine.
     fn new(mode: Mode) -> Result<Self>;
 
@@ -108,6 +111,9 @@ pub trait Host: Sized + Sync + 'static {
     /// Links a component with the import `wait`; see [`WAIT`](crate::guest::WAIT).
     fn link_waiting(&self, component: &Self::Component) -> Result<Self::Linked>;
 
+    /// Links a component with the import `wait` as a function that returns its argument at once.
+    fn link_host(&self, component: &Self::Component) -> Result<Self::Linked>;
+
     /// Links a component with the import `host`; see [`TASKS`](crate::guest::TASKS).
     fn link_tasks(&self, component: &Self::Component) -> Result<Self::Linked>;
 
@@ -117,6 +123,12 @@ pub trait Host: Sized + Sync + 'static {
 
     /// Creates a store and an instance in it.
     fn instantiate(&self, linked: &Self::Linked) -> Result<Self::Live>;
+
+    /// Looks up an exported function, without looking at its type.
+    fn value_func(live: &mut Self::Live, name: &str) -> Result<Self::ValueFunc>;
+
+    /// Calls a function of two `s32` that returns another.
+    fn call_values(live: &mut Self::Live, func: &Self::ValueFunc, params: [i32; 2]) -> Result<i32>;
 
     /// Returns the instance's component, linked, with instances that start from the current state
     /// of this one. `None` if the engine does not support snapshots.

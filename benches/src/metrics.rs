@@ -237,7 +237,9 @@ fn calls<C: Contender>() -> Vec<Metric<C>> {
             ..row(group, "fib(5000)", fib)
         },
         row(group, "add", add),
+        row(group, "add, with values", add_values),
         row(group, "echo", echo),
+        row(group, "call of a host function", call_host),
     ];
     for calls in INDIRECT_CALLS {
         let name = calls.name;
@@ -494,6 +496,24 @@ fn fib<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
 fn add<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     warm(lab, ADD, "add", (40_i32, 2_i32), |&(sum,): &(i32,)| {
         expect(sum, 42)
+    })
+}
+
+/// Calls a function of three instructions, with values of types known at run time.
+fn add_values<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
+    let mut live = lab.host.instantiate(&lab.linked(ADD)?)?;
+    let add = C::value_func(&mut live, "add")?;
+    together(move || expect(C::call_values(&mut live, &add, black_box([40, 2]))?, 42))
+}
+
+/// Calls a function that calls one of the host, which returns its argument.
+fn call_host<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
+    let component = lab.host.load(&*lab.artifact(WAIT)?)?;
+    let mut live = lab.host.instantiate(&lab.host.link_host(&component)?)?;
+    let run = <C as Calls<(u32,), (u64,)>>::func(&mut live, "run")?;
+    together(move || {
+        let (got,) = C::call(&mut live, &run, black_box((7_u32,)))?;
+        expect(got, 7_u64)
     })
 }
 

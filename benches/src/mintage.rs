@@ -2,10 +2,10 @@
 
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, wait};
 use ::mintage::{
-    Cache, CacheConfig, Component, ComponentNamedList, Config, Engine, FunctionStore, Inlining,
-    Instance, InstancePre, Lift, Linker, Lower, OptLevel, Store, TypedFunc,
+    Cache, CacheConfig, Component, ComponentNamedList, Config, Engine, Func, FunctionStore,
+    Inlining, Instance, InstancePre, Lift, Linker, Lower, OptLevel, Store, TypedFunc, Val,
 };
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ impl Host for Mintage {
     type Component = Component;
     type Linked = InstancePre<()>;
     type Live = Live;
+    type ValueFunc = Func;
 
     fn new(mode: Mode) -> Result<Self> {
         let mut config = Config::new();
@@ -122,6 +123,14 @@ impl Host for Mintage {
         Ok(linker.instantiate_pre(component)?)
     }
 
+    fn link_host(&self, component: &Component) -> Result<InstancePre<()>> {
+        let mut linker = Linker::<()>::new(&self.engine);
+        linker
+            .root()
+            .func_wrap("wait", |_, (value,): (u32,)| Ok((value,)))?;
+        Ok(linker.instantiate_pre(component)?)
+    }
+
     fn link_tasks(&self, component: &Component) -> Result<InstancePre<()>> {
         let mut linker = Linker::<()>::new(&self.engine);
         linker
@@ -146,6 +155,20 @@ impl Host for Mintage {
         }
         let instance = linked.instantiate(&mut store)?;
         Ok(Live { store, instance })
+    }
+
+    fn value_func(live: &mut Live, name: &str) -> Result<Func> {
+        let func = live.instance.get_func(&mut live.store, name);
+        func.with_context(|| format!("no export `{name}`"))
+    }
+
+    fn call_values(live: &mut Live, func: &Func, [a, b]: [i32; 2]) -> Result<i32> {
+        let mut results = [Val::Bool(false)];
+        func.call(&mut live.store, &[Val::S32(a), Val::S32(b)], &mut results)?;
+        match results {
+            [Val::S32(result)] => Ok(result),
+            [other] => bail!("{other:?} is no `s32`"),
+        }
     }
 
     fn snapshot(&self, live: &mut Live) -> Result<Option<InstancePre<()>>> {

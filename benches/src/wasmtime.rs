@@ -3,13 +3,13 @@
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, wait};
 use crate::similar::replace;
 use ::wasmtime::component::{
-    Component, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower, TypedFunc,
+    Component, ComponentNamedList, Func, Instance, InstancePre, Lift, Linker, Lower, TypedFunc, Val,
 };
 use ::wasmtime::{
     Cache, CacheConfig, CacheStore, Config, Enabled, Engine, PoolingAllocationConfig, Store,
     Strategy,
 };
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -110,6 +110,7 @@ impl Host for Wasmtime {
     type Component = Component;
     type Linked = InstancePre<()>;
     type Live = Live;
+    type ValueFunc = Func;
 
     fn new(mode: Mode) -> Result<Self> {
         Ok(Self {
@@ -217,6 +218,14 @@ impl Host for Wasmtime {
         Ok(linker.instantiate_pre(component)?)
     }
 
+    fn link_host(&self, component: &Component) -> Result<InstancePre<()>> {
+        let mut linker = Linker::<()>::new(&self.tuned);
+        linker
+            .root()
+            .func_wrap("wait", |_, (value,): (u32,)| Ok((value,)))?;
+        Ok(linker.instantiate_pre(component)?)
+    }
+
     fn link_tasks(&self, component: &Component) -> Result<InstancePre<()>> {
         let mut linker = Linker::<()>::new(&self.tuned);
         linker
@@ -243,6 +252,20 @@ impl Host for Wasmtime {
         }
         let instance = linked.instantiate(&mut store)?;
         Ok(Live { store, instance })
+    }
+
+    fn value_func(live: &mut Live, name: &str) -> Result<Func> {
+        let func = live.instance.get_func(&mut live.store, name);
+        func.with_context(|| format!("no export `{name}`"))
+    }
+
+    fn call_values(live: &mut Live, func: &Func, [a, b]: [i32; 2]) -> Result<i32> {
+        let mut results = [Val::Bool(false)];
+        func.call(&mut live.store, &[Val::S32(a), Val::S32(b)], &mut results)?;
+        match results {
+            [Val::S32(result)] => Ok(result),
+            [other] => bail!("{other:?} is no `s32`"),
+        }
     }
 
     fn snapshot(&self, _: &mut Live) -> Result<Option<InstancePre<()>>> {
