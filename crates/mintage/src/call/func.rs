@@ -421,7 +421,7 @@ impl Func {
     }
 
     /// Calls the function (`canon_lift`), which has the layout `abi`. Always inlined, with all its
-    /// steps: `abi` is a constant of typed calls, and what values of other layouts need is left out.
+    /// steps: `abi` is a constant of typed calls, so what values of other layouts need is left out.
     #[inline(always)]
     fn call_raw<T: 'static, R>(
         &self,
