@@ -207,15 +207,16 @@ pub fn invoke_with(
     words[..args.len()].copy_from_slice(args);
     // SAFETY: the instance lives, the words are as many as the signature needs, the host pointer is
     // what the test's host functions expect, and no test holds on to a reference into a memory.
-    unsafe {
+    let called = unsafe {
         call(
             instance,
             domain,
             &code.callee(callee).unwrap(),
             words.as_mut_ptr(),
             access(host),
-        )?
+        )
     };
+    called.map_err(|stopped| *stopped)?;
     Ok(words[0])
 }
 
