@@ -140,7 +140,7 @@ impl Failed {
                 error.trap() as u32
             }
             Failed::Stopped(stopped) => {
-                data.stopped.set(Some(Box::new(stopped)));
+                data.stopped.set(Some(stopped));
                 // The reason above comes before this one.
                 Trap::Interrupt as u32
             }
