@@ -271,7 +271,7 @@ impl Func {
         let value = match self.scalar_call(&store.opaque, params, results, &mut words)? {
             Some(ScalarCall { abi, result }) => self.call_raw(
                 store,
-                abi,
+                &abi,
                 |_, _, target| {
                     if let LowerTarget::Flat(target) = target {
                         target.copy_from_slice(&words[..target.len()]);
@@ -290,7 +290,7 @@ impl Func {
                     self.check_dynamic(&store.opaque, params, results)?;
                 self.call_raw(
                     store,
-                    abi,
+                    &abi,
                     |cx, ty, target| lower_params(params, cx, ty, target),
                     |cx, _, source| lift_result(result, cx, source),
                 )?
@@ -382,7 +382,7 @@ impl Func {
         let lift =
             |cx: &mut LiftContext<'_>, _, source: LiftSource<'_>| lift_result(result, cx, source);
         let value = match self.may_wait(store)? {
-            false => self.call_raw(store, abi, lower, lift)?,
+            false => self.call_raw(store, &abi, lower, lift)?,
             true => Box::pin(self.call_raw_async(store, abi, lower, lift)).await?,
         };
         set_result(results, value);
@@ -426,7 +426,7 @@ impl Func {
     fn call_raw<T: 'static, R>(
         &self,
         store: &mut StoreInner<T>,
-        abi: CallAbi,
+        abi: &CallAbi,
         lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
         lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
     ) -> Result<R> {
@@ -442,7 +442,7 @@ impl Func {
         ensure!(!resolved.is_task, "{}", needs_call_async());
         let borrows = resolved.boundary.borrows;
         let scope = CallScope::new(store, self.instance, borrows);
-        call_within(scope, callee, abi, lower, lift)
+        call_within(scope, callee, *abi, lower, lift)
     }
 }
 
@@ -772,7 +772,7 @@ where
     fn call_in<T: 'static>(&self, store: &mut StoreInner<T>, params: &Params) -> Result<Return> {
         self.func.call_raw(
             store,
-            Self::ABI,
+            &Self::ABI,
             |cx, ty, target| target.lower(cx, ty, params),
             |cx, ty, source| source.lift(cx, ty),
         )

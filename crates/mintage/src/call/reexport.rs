@@ -107,16 +107,16 @@ pub(crate) fn call<T: 'static, R>(
     store: &mut StoreInner<T>,
     instance: StoreInstanceId,
     import: ImportId,
-    abi: CallAbi,
+    abi: &CallAbi,
     lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
     lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
 ) -> Result<R> {
     let callee = &*find(store, instance, import)?;
     let scope = &mut CallScope::new(store, instance, callee.import.borrows()).pin();
     let mut passed = Passed::default();
-    let call = passed.lower(callee, scope, abi, lower)?;
+    let call = passed.lower(callee, scope, *abi, lower)?;
     callee.function.start(&callee.import, call, None)?;
-    passed.lift(callee, scope, abi, lift)
+    passed.lift(callee, scope, *abi, lift)
 }
 
 /// Calls the host function behind an import as [`call`] does. It may wait.
