@@ -73,17 +73,42 @@ pub(crate) fn copy_out(
         .iter()
         .filter(|call| check_in.is_some_and(|(name, _)| call.name == name.as_u32()));
     let check_ins: Vec<u32> = check_ins.map(|call| call.offset).collect();
-    let (starts, edges) = (&compiled.bb_starts, &compiled.bb_edges);
+    let starts = &compiled.bb_starts;
+    let mut blocks = func.layout.blocks();
+    let loops = if blocks.any(|block| func.is_effectively_cold(block)) {
+        let edges = back_edges(starts, &isa::backward_branches(isa, &code));
+        loops(starts, &edges, &check_ins, buffer.total_size())
+    } else {
+        loops(starts, &compiled.bb_edges, &check_ins, buffer.total_size())
+    };
+    let alignment = isa::function_alignment(isa, !loops.is_empty());
     Ok(UnboundFunction {
         code,
-        alignment: buffer.alignment.max(isa::function_alignment(isa)),
-        loops: loops(starts, edges, &check_ins, buffer.total_size()),
+        alignment: buffer.alignment.max(alignment),
+        loops,
         relocations,
         traps,
         catches,
         stack_maps,
         addresses,
     })
+}
+
+/// Returns the edges, between the starts of blocks, that `branches` make. What does not go to the
+/// start of a block is not a branch.
+///
+/// The code generator's own edges are wrong if a function has cold blocks: it counts blocks as they
+/// were before cold ones moved to the end, and takes their offsets from a list in the final order.
+/// So the loops are those of the machine code then, except those that jump tables make.
+fn back_edges(starts: &[u32], branches: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    let mut starts = starts.to_vec();
+    starts.sort_unstable();
+    let edges = branches.iter().filter_map(|&(from, to)| {
+        starts.binary_search(&to).ok()?;
+        let following = starts.partition_point(|&start| start <= from);
+        Some((starts[following.checked_sub(1)?], to))
+    });
+    edges.collect()
 }
 
 /// The size in bytes up to which a loop is kept together.
@@ -271,6 +296,16 @@ mod tests {
             loops(&[0, 8, 20, 600], &[(600, 8)], &[], 700),
             std::slice::from_ref(&(8..20)),
             "long"
+        );
+    }
+
+    #[test]
+    fn branches_to_starts_of_blocks_are_edges() {
+        let starts = [8, 50, 20];
+        let branches = [(30, 20), (60, 8), (61, 9), (4, 4), (20, 20)];
+        assert_eq!(
+            back_edges(&starts, &branches),
+            [(20, 20), (50, 8), (20, 20)]
         );
     }
 

@@ -41,6 +41,5 @@ pub(crate) fn compile(
     if !isa::has_fast_tier(isa) {
         return Err(Unsupported::Processor);
     }
-    let alignment = isa::function_alignment(isa);
-    x64::compile(isa, func, &mut buffers.0, address_map, alignment)
+    x64::compile(isa, func, &mut buffers.0, address_map)
 }

@@ -53,9 +53,41 @@ pub(super) fn land_at_default_targets(function: &mut Function) {
     }
 }
 
+/// Returns the offset of each relative branch without a link, and how far its target is from there.
+pub(super) fn branches(code: &[u8]) -> Vec<(u32, i32)> {
+    let (words, _) = code.as_chunks();
+    let branch = |(number, &word): (usize, &[u8; 4])| {
+        let word = u32::from_le_bytes(word);
+        // The bits of the distance in words, and their place.
+        let (bits, lowest) = match word >> 24 {
+            0x14..=0x17 => (26, 0),
+            0x54 | 0x34 | 0x35 | 0xb4 | 0xb5 => (19, 5),
+            0x36 | 0x37 | 0xb6 | 0xb7 => (14, 5),
+            _ => return None,
+        };
+        let distance = (word << (32 - bits - lowest)) as i32 >> (32 - bits);
+        Some((number as u32 * 4, distance * 4))
+    };
+    words.iter().enumerate().filter_map(branch).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn branches_have_distances_from_their_start() {
+        let words: [u32; 6] = [
+            0xd503201f, // nop
+            0x17ffffff, // b -4
+            0x54000041, // b.ne +8
+            0xb5ffffa1, // cbnz x1, -12
+            0x3607fff2, // tbz w18, #0, -4
+            0x97ffffff, // bl -4
+        ];
+        let code = words.map(u32::to_le_bytes).concat();
+        assert_eq!(branches(&code), [(4, -4), (8, 8), (12, -12), (16, -4)]);
+    }
 
     #[test]
     fn the_first_landing_pad_accepts_jumps() {

@@ -217,9 +217,16 @@ pub(crate) fn host_call_conv(isa: &dyn TargetIsa) -> CallConv {
     CallConv::triple_default(isa.triple())
 }
 
+/// The alignment of functions with loops, in bytes. The linker chooses among four places in a cache
+/// line then, where the alignment that the code generator prefers would leave two.
+const ALIGNMENT_WITH_LOOPS: u32 = 16;
+
 /// Returns the power of two that the start of a function should be a multiple of.
-pub(crate) fn function_alignment(isa: &dyn TargetIsa) -> u32 {
-    isa.function_alignment().preferred
+pub(crate) fn function_alignment(isa: &dyn TargetIsa, has_loops: bool) -> u32 {
+    match has_loops {
+        true => ALIGNMENT_WITH_LOOPS,
+        false => isa.function_alignment().preferred,
+    }
 }
 
 /// Returns how the linker resolves a relocation. `None` for one that position-independent text
@@ -252,6 +259,21 @@ pub(crate) fn adapt(isa: &dyn TargetIsa, code: &mut [u8], traps: &[(u32, Trap)])
         Ok(Arch::Aarch64) => aarch64::accept_tail_calls(code),
         Err(_) => {}
     }
+}
+
+/// Returns the relative branches of `code` that go back: the offset of each one, and of its target.
+/// Code is not decoded from its start, so other bytes may be taken for a branch.
+pub(crate) fn backward_branches(isa: &dyn TargetIsa, code: &[u8]) -> Vec<(u32, u32)> {
+    let branches = match Arch::of(isa.triple()) {
+        Ok(Arch::X64) => x64::branches(code),
+        Ok(Arch::Aarch64) => aarch64::branches(code),
+        Err(_) => Vec::new(),
+    };
+    let back = branches.into_iter().filter_map(|(from, distance)| {
+        let to = u32::try_from(i64::from(from) + i64::from(distance)).ok()?;
+        (to <= from).then_some((from, to))
+    });
+    back.collect()
 }
 
 /// Returns whether there is a fast tier for the processor.

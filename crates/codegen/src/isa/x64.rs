@@ -50,9 +50,37 @@ pub(super) fn make_traps_fast(code: &mut [u8], traps: &[(u32, Trap)]) {
     }
 }
 
+/// Returns the offset of each jump with a distance of 32 bits, and how far its target is from
+/// there.
+pub(super) fn branches(code: &[u8]) -> Vec<(u32, i32)> {
+    let branch = |(at, bytes): (usize, &[u8])| {
+        let opcode_size = match *bytes {
+            [0xe9, ..] => 1,
+            [0x0f, 0x80..=0x8f, ..] => 2,
+            _ => return None,
+        };
+        let distance = bytes.get(opcode_size..)?.first_chunk()?;
+        let size = opcode_size + distance.len();
+        let distance = i32::from_le_bytes(*distance).checked_add(size as i32)?;
+        Some((at as u32, distance))
+    };
+    (0..code.len())
+        .map(|at| (at, &code[at..]))
+        .filter_map(branch)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jumps_have_distances_from_their_start() {
+        let jump = [0xe9, 0xf9, 0xff, 0xff, 0xff];
+        let conditional = [0x0f, 0x82, 0x10, 0, 0, 0];
+        let code = [&[0x90, 0x90][..], &jump, &conditional, &jump[..4]].concat();
+        assert_eq!(branches(&code), [(2, -2), (7, 22)]);
+    }
 
     #[test]
     fn explicit_traps_become_faults_that_are_handled_sooner() {

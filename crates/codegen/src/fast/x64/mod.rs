@@ -23,7 +23,7 @@ mod moves;
 
 use super::allocate::{Arrivals, Place, Registers, allocate};
 use super::plan::{Plan, Role, Unsupported};
-use crate::isa::COLD_CALL_CONV;
+use crate::isa::{self, COLD_CALL_CONV};
 use crate::output;
 use crate::unbound::{NO_LOCATION, UnboundFunction, UnboundRelocation};
 use assembler::{
@@ -65,7 +65,6 @@ pub(super) fn compile(
     func: &Function,
     plan: &mut Plan,
     address_map: bool,
-    alignment: u32,
 ) -> Result<UnboundFunction, Unsupported> {
     let (parameters, incoming) = convention::parameters(&func.signature)?;
     let results = convention::results(&func.signature)?;
@@ -115,7 +114,7 @@ pub(super) fn compile(
         has_count,
     };
     emitter.function()?;
-    emitter.finish(alignment)
+    emitter.finish(isa)
 }
 
 impl Arrivals for convention::Passing {
@@ -339,7 +338,7 @@ impl Emitter<'_> {
         self.assembler.pop(RBP);
     }
 
-    fn finish(mut self, alignment: u32) -> Result<UnboundFunction, Unsupported> {
+    fn finish(mut self, isa: &dyn TargetIsa) -> Result<UnboundFunction, Unsupported> {
         for stub in std::mem::take(&mut self.stubs) {
             self.locate(stub.location);
             self.assembler.bind(stub.label);
@@ -355,10 +354,11 @@ impl Emitter<'_> {
         let code = self.assembler.finish().ok_or(Unsupported::Unexpected)?;
         let code_size = i32::try_from(code.len()).map_err(|_| Unsupported::Unexpected)? as u32;
         self.traps.sort_unstable_by_key(|&(offset, _)| offset);
+        let loops = output::loops(&self.starts, &self.back_edges, &[], code_size);
         Ok(UnboundFunction {
             code,
-            alignment,
-            loops: output::loops(&self.starts, &self.back_edges, &[], code_size),
+            alignment: isa::function_alignment(isa, !loops.is_empty()),
+            loops,
             relocations: self.relocations,
             traps: self.traps,
             catches: Vec::new(),
