@@ -8,6 +8,7 @@ recipe or the versions of the tools change.
 |---|---|
 | `p1` | core module of preview 1 |
 | `p2` | component of WASI 0.2, by the language's own tools |
+| `p3` | component with asynchronous functions, by the language's own tools |
 | `adapted` | the module of preview 1 and the adapter, as component |
 """
 
@@ -21,7 +22,7 @@ from pathlib import Path
 import toolchains
 from toolchains import ROOT, SCRATCH, CannotBuild, run
 
-P1, P2, ADAPTED = "p1", "p2", "adapted"
+P1, P2, P3, ADAPTED = "p1", "p2", "p3", "adapted"
 GUESTS = Path(__file__).resolve().parent / "guests"
 BUILT = SCRATCH / "guests"
 RUST_TARGETS = {P1: "wasm32-wasip1", P2: "wasm32-wasip2"}
@@ -184,6 +185,15 @@ def wit(world=None):
     return folder
 
 
+def naps():
+    """A folder with the worlds of asynchronous functions, and the WIT of WASI 0.3."""
+    folder = SCRATCH / "wit/naps"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "wit/p3/deps", folder / "deps")
+    shutil.copy(GUESTS / "naps.wit", folder)
+    return folder
+
+
 def javascript(source, world):
     """A JavaScript program by componentize-js."""
 
@@ -199,14 +209,27 @@ def javascript(source, world):
     return build
 
 
-def python(source):
-    """A Python program by componentize-py."""
+def quickjs(source):
+    """Asynchronous functions in JavaScript by componentize-qjs."""
 
-    @recipe(source)
+    @recipe(source, "naps.wit")
+    def build(kind, to):
+        tool = toolchains.componentize_qjs()
+        world = ["--wit", naps(), "--world", "naps"]
+        run(["node", tool, *world, "--js", GUESTS / source, "-o", to])
+
+    return build
+
+
+def python(source):
+    """A Python program by componentize-py: a command, or asynchronous functions."""
+
+    @recipe(source, "naps.wit")
     def build(kind, to):
         tool = toolchains.wheel("componentize-py")
         program = [sys.executable, tool / "bin/componentize-py"]
-        command = [*program, "-d", wit(), "-w", "wasi:cli/command"]
+        folder, world = (naps(), "timed-naps") if kind == P3 else (wit(), "wasi:cli/command")
+        command = [*program, "-d", folder, "-w", world]
         # CPython writes compiled files beside the source.
         folder = SCRATCH / "python"
         folder.mkdir(exist_ok=True)

@@ -9,7 +9,9 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 
-from builds import ADAPTED, P1, P2, c, crate, go, javascript, package, python, rust, zig
+from builds import (
+    ADAPTED, P1, P2, P3, c, crate, go, javascript, package, python, quickjs, rust, zig,
+)
 
 ALL = (P1, P2, ADAPTED)
 # The exit code of the command after a trap.
@@ -470,6 +472,11 @@ PYTHON = [
     Case("raise", ["raise"], stdout="['raise'] []\n", code=TRAPPED, stderr="RuntimeError: as asked"),
 ]
 
+NAPS = [
+    Case("naps", options=["--invoke", 'naps(["a", "b", "c"])'], stdout='["c", "b", "a"]\n',
+         no_reference="asynchronous functions need an option of it"),
+]
+
 SETJMP_FLAGS = ("-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false")
 SQLITE_FLAGS = ("-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_ENABLE_FTS5",
                 "-DSQLITE_ENABLE_RTREE", "-DSQLITE_TEMP_STORE=2")
@@ -502,6 +509,8 @@ PROGRAMS = [
     Program("zig-text", zig("text.zig"), (P1, ADAPTED), ZIG_TEXT),
     Program("javascript", javascript("javascript.js", "javascript"), (P2,), JAVASCRIPT),
     Program("python", python("python_app.py"), (P2,), PYTHON),
+    Program("quickjs-async", quickjs("naps.js"), (P3,), NAPS),
+    Program("python-async", python("naps.py"), (P3,), NAPS),
 ]
 
 # Cases that fail for a known reason: `PROGRAM.KIND/CASE`. One that passes is an error.

