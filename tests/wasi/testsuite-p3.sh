@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # testsuite-p3.sh CHECKOUT [PART-OF-A-NAME]: runs the programs for WASI 0.3 of
-# WebAssembly/wasi-testsuite, without those for HTTP, by the command, and compares with
+# WebAssembly/wasi-testsuite by the command, and compares with
 # testsuite-p3-failures.txt.
 #
 # CHECKOUT is a working tree of the branch prod/testsuite-base, which has the built programs.

@@ -4,15 +4,19 @@ A program has a specification: a list of operations, one after the other (`doc/s
 the suite). A program passes if all of them have the outcome that they name.
 """
 
+import http.client
 import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from testsuite_http import Servers
 
 HERE = Path(__file__).resolve().parent
 MINTAGE = shlex.split(os.environ["MINTAGE"])
@@ -38,10 +42,13 @@ class Run:
     def __init__(self, program, specification):
         self.program, self.specification = program, specification
         self.child, self.connections = None, {}
+        self.servers = Servers(specification.get("servers", []))
+        self.address = None
         self.folder = tempfile.TemporaryDirectory(prefix="mintage-wasi-")
 
     def run(self, operation):
-        options = [f"--env={name}={value}" for name, value in operation.get("env", {}).items()]
+        variables = operation.get("env", {}) | self.servers.environment()
+        options = [f"--env={name}={value}" for name, value in variables.items()]
         if root := operation.get("root"):
             # Programs change it.
             copy = Path(self.folder.name) / "root"
@@ -50,9 +57,35 @@ class Run:
             options.append(f"--dir={copy}::/")
         if "sockets" in self.specification.get("proposals", []):
             options.append("--inherit-network")
-        command = [*MINTAGE, *options, self.program, *operation.get("args", [])]
         pipe = subprocess.PIPE
+        if self.specification.get("world") == "wasi:http/service":
+            options += ["--inherit-network", "--addr=127.0.0.1:0"]
+            command = [*MINTAGE, "serve", *options, self.program]
+            self.child = subprocess.Popen(command, stdout=pipe, stderr=pipe)
+            line = self.child.stderr.readline().decode()
+            _, found, address = line.strip().strip("/").partition("serving at http://")
+            if not found:
+                raise Failed(f"it does not serve: {line}{self.child.stderr.read().decode()}")
+            self.address = address
+            return
+        command = [*MINTAGE, *options, self.program, *operation.get("args", [])]
         self.child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def request(self, operation):
+        body, wanted = operation.get("body"), operation.get("response", {})
+        connection = http.client.HTTPConnection(self.address, timeout=SECONDS)
+        connection.request(operation["method"], operation["path"], body,
+                           operation.get("headers", {}))
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        self.expect("status", response.status, wanted.get("status", response.status))
+        for name, value in wanted.get("headers", {}).items():
+            self.expect(f"header {name}", response.getheader(name), value)
+        self.expect("body", content, wanted.get("body", content.decode()).encode())
+
+    def kill(self, operation):
+        self.child.send_signal(getattr(signal, operation["signal"]))
 
     def read(self, operation):
         file = getattr(self.child, operation.get("id", "stdout"))
@@ -102,6 +135,7 @@ class Run:
             self.child.wait()
         for connection in self.connections.values():
             connection.close()
+        self.servers.end()
         self.folder.cleanup()
 
 
@@ -123,7 +157,7 @@ def check(program):
     try:
         for operation in operations(specification):
             getattr(run, operation["type"])(operation)
-    except (Failed, OSError, ValueError) as error:
+    except (Failed, OSError, ValueError, http.client.HTTPException) as error:
         return str(error) or repr(error)
     finally:
         run.end()
@@ -135,7 +169,6 @@ def main(checkout, part=""):
     lines = [line.split(": ", 1) for line in lines if line and not line.startswith("#")]
     expected = dict(lines)
     programs = sorted((Path(checkout) / "tests/rust/testsuite/wasm32-wasip3").glob("*.wasm"))
-    programs = [path for path in programs if not path.stem.startswith("http-")]
     passed = wrong = 0
     for program in programs:
         if part not in program.stem:
