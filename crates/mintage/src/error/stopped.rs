@@ -11,7 +11,10 @@ use mintage_runtime::{Backtrace, HandleError, Stopped};
 ///
 /// With the payload of a host function's panic.
 #[cold]
-#[expect(clippy::boxed_local, reason = "so the runtime returns it, in one register")]
+#[expect(
+    clippy::boxed_local,
+    reason = "so the runtime returns it, in one register"
+)]
 pub(crate) fn stopped(stopped: Box<Stopped>) -> Error {
     match *stopped {
         Stopped::Trap(report) => {
