@@ -167,7 +167,7 @@ impl Host for Mintage {
         func.call(&mut live.store, &[Val::S32(a), Val::S32(b)], &mut results)?;
         match results {
             [Val::S32(result)] => Ok(result),
-            [other] => bail!("{other:?} is no `s32`"),
+            [other] => bail!("{other:?} is not an `s32`"),
         }
     }
 

@@ -64,9 +64,9 @@ pub use entry::{
 };
 pub use fiber::{Stack, StackMetrics, StackPool};
 pub use instance::{
-    CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostFuture, HostHooks,
-    HostTable, Instance, InstanceHandle, LaterPermit, Limiter, Limits, Permit, SnapshotHandles,
-    StoreState, StoreWords, Verdict,
+    CheckIn, Current, Growing, Growth, HostAccess, HostFunc, HostFuture, HostHooks, HostTable,
+    Instance, InstanceHandle, LaterPermit, Limiter, Limits, Permit, SnapshotHandles, StoreState,
+    StoreWords, Verdict,
 };
 pub use instantiate::{Initializers, instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig, PoolMetrics};

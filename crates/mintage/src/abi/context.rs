@@ -258,7 +258,7 @@ fn bad_pointer(pointer: u32, size32: u32, align32: u32, memory: usize) -> Error 
     match is_aligned(pointer, align32) {
         false => abi_trap(
             Trap::UnalignedPointer,
-            format!("unaligned pointer: {pointer:#x} is no multiple of {align32}"),
+            format!("unaligned pointer: {pointer:#x} is not a multiple of {align32}"),
         ),
         true => abi_trap(
             Trap::PointerOutOfBounds,
@@ -447,7 +447,7 @@ impl<'a> LiftContext<'a> {
         trap_unless!(
             Trap::UnalignedPointer,
             is_aligned(pointer, align),
-            "unaligned pointer: {pointer:#x} of a list is no multiple of {align}"
+            "unaligned pointer: {pointer:#x} of a list is not a multiple of {align}"
         );
         match memory
             .get(pointer as usize..)

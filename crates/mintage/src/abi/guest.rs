@@ -436,7 +436,9 @@ fn bad_block(pointer: u32, align: u32, size: usize, memory: usize) -> Error {
     match is_aligned(pointer, align) {
         false => abi_trap(
             Trap::ReallocUnaligned,
-            format!("realloc return: result not aligned: {pointer:#x} is no multiple of {align}"),
+            format!(
+                "realloc return: result not aligned: {pointer:#x} is not a multiple of {align}"
+            ),
         ),
         true => abi_trap(
             Trap::ReallocOutOfBounds,

@@ -156,7 +156,7 @@ impl<'a> LiftContext<'a> {
         trap_unless!(
             Trap::UnalignedPointer,
             is_aligned(pointer, align),
-            "unaligned pointer: {pointer:#x} of a string is no multiple of {align}"
+            "unaligned pointer: {pointer:#x} of a string is not a multiple of {align}"
         );
         let memory = self.memory();
         match memory

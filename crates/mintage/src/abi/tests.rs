@@ -614,7 +614,7 @@ fn bad_lifts_say_what_is_wrong() {
             list,
             Utf8,
             &[4, 1],
-            "unaligned pointer: 0x4 of a list is no multiple of 8",
+            "unaligned pointer: 0x4 of a list is not a multiple of 8",
         ),
         (
             list,
@@ -681,7 +681,7 @@ fn bad_lifts_say_what_is_wrong() {
             T::String,
             Utf16,
             &[1, 1],
-            "unaligned pointer: 0x1 of a string is no multiple of 2",
+            "unaligned pointer: 0x1 of a string is not a multiple of 2",
         ),
         (
             T::String,
@@ -705,7 +705,7 @@ fn bad_lifts_say_what_is_wrong() {
             T::String,
             CompactUtf16,
             &[1, 1],
-            "unaligned pointer: 0x1 of a string is no multiple of 2",
+            "unaligned pointer: 0x1 of a string is not a multiple of 2",
         ),
         (
             T::String,
@@ -864,12 +864,12 @@ fn bad_reallocs_say_what_is_wrong() {
         (
             1,
             StringEncoding::Utf16,
-            "realloc return: result not aligned: 0x1 is no multiple of 2",
+            "realloc return: result not aligned: 0x1 is not a multiple of 2",
         ),
         (
             !0,
             StringEncoding::CompactUtf16,
-            "realloc return: result not aligned: 0xffffffff is no multiple of 2",
+            "realloc return: result not aligned: 0xffffffff is not a multiple of 2",
         ),
     ] {
         let mut guest = FakeGuest {

@@ -27,7 +27,7 @@ pub(crate) struct Boundary {
     pub returns_early: bool,
 }
 
-/// The canonical options that say what values pass through.
+/// The canonical options for the memory and the handles of a guest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GuestOptions {
     /// The component instance whose memory and handles are used.

@@ -29,7 +29,7 @@ const BAD_RESULTS: &[(&str, &str, &str)] = &[
     (
         "string",
         "(i32.const 1)",
-        "unaligned pointer: 0x1 is no multiple of 4",
+        "unaligned pointer: 0x1 is not a multiple of 4",
     ),
     (
         "string",
@@ -54,7 +54,7 @@ const BAD_RESULTS: &[(&str, &str, &str)] = &[
     (
         "(list u32)",
         "(call $pair (i32.const 2) (i32.const 1))",
-        "unaligned pointer: 0x2 of a list is no multiple of 4",
+        "unaligned pointer: 0x2 of a list is not a multiple of 4",
     ),
     (
         "(list u32)",
@@ -138,7 +138,7 @@ const BAD_ARGUMENTS: &[(&str, &str, &str, &str)] = &[
         "(list u16)",
         "i32 i32",
         "(i32.const 1) (i32.const 0)",
-        "unaligned pointer: 0x1 of a list is no multiple of 2",
+        "unaligned pointer: 0x1 of a list is not a multiple of 2",
     ),
     (
         "(option u8)",
@@ -150,7 +150,7 @@ const BAD_ARGUMENTS: &[(&str, &str, &str, &str)] = &[
         SPILLED,
         "i32",
         "(i32.const 3)",
-        "unaligned pointer: 0x3 is no multiple of 8",
+        "unaligned pointer: 0x3 is not a multiple of 8",
     ),
     (
         SPILLED,
@@ -244,7 +244,7 @@ fn bad_room_for_results_is_an_error() -> Result<()> {
         (
             "(i32.const 2)",
             LIBC.to_string(),
-            "unaligned pointer: 0x2 is no multiple of 4",
+            "unaligned pointer: 0x2 is not a multiple of 4",
         ),
         (
             "(i32.const 0x3fffc)",
@@ -296,7 +296,7 @@ fn bad_reallocs_for_parameters_are_errors() -> Result<()> {
         ),
         (
             "(i32.const 2)",
-            "realloc return: result not aligned: 0x2 is no multiple of 4",
+            "realloc return: result not aligned: 0x2 is not a multiple of 4",
             false,
         ),
         (

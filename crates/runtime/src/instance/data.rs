@@ -551,10 +551,18 @@ impl InstanceData {
     /// Returns a memory, if the component has it.
     #[inline]
     pub fn memory(&self, id: MemoryId) -> Option<MemoryView> {
-        let (base, size) = self.find_memory(id)?;
+        let layout = self.code.layout().memories.get(id)?;
+        let ctx = self.ctx(layout.domain);
         // SAFETY: the size is an aligned word of the head.
-        let size = unsafe { size.read() };
-        Some(MemoryView { base, size })
+        let size = unsafe {
+            ctx.wrapping_offset(layout.size_slot as isize)
+                .cast::<u64>()
+                .read()
+        };
+        Some(MemoryView {
+            base: ctx.wrapping_add(layout.offset as usize),
+            size,
+        })
     }
 
     /// Returns a memory, or `None` before the first use of the slab. Nothing is written.
@@ -598,16 +606,6 @@ impl InstanceData {
         let ctx = self.contexts()[domain.as_u32() as usize];
         // SAFETY: the word is an aligned one of the head, which was prepared.
         Some(unsafe { ctx.wrapping_offset(slot as isize).cast::<u64>().read() })
-    }
-
-    /// Returns the address of byte 0 of a memory and of the word with its size in bytes, if the
-    /// component has it.
-    #[inline]
-    pub fn find_memory(&self, id: MemoryId) -> Option<(*mut u8, *const u64)> {
-        let layout = self.code.layout().memories.get(id)?;
-        let ctx = self.ctx(layout.domain);
-        let size = ctx.wrapping_offset(layout.size_slot as isize);
-        Some((ctx.wrapping_add(layout.offset as usize), size.cast()))
     }
 
     /// Returns the address of `len` bytes at `start` of a memory, or `None` if they are out of

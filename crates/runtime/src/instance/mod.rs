@@ -57,28 +57,6 @@ unsafe impl Send for InstanceHandle {}
 // SAFETY: as above.
 unsafe impl Sync for InstanceHandle {}
 
-/// A memory of an instance.
-#[derive(Clone, Copy, Debug)]
-pub struct FoundMemory {
-    base: NonNull<u8>,
-    /// The word with its size in bytes.
-    size: *const u64,
-}
-
-impl FoundMemory {
-    /// As [`Instance::memory_raw`].
-    ///
-    /// # Safety
-    ///
-    /// The instance lives, and no other thread uses it.
-    #[inline]
-    pub unsafe fn raw(self) -> (NonNull<u8>, usize) {
-        // SAFETY: the size is an aligned word of the slab of the instance, which lives, as the
-        // caller promises.
-        (self.base, unsafe { self.size.read() } as usize)
-    }
-}
-
 const _: () = {
     const fn moves_between_threads<T: Send>() {}
     moves_between_threads::<Instance>();
@@ -258,25 +236,10 @@ impl Instance {
     /// If `id` is not a memory of this component.
     #[inline]
     pub fn memory_raw(&self, id: MemoryId) -> (NonNull<u8>, usize) {
-        // SAFETY: the instance lives.
-        unsafe { self.find_memory(id).raw() }
-    }
-
-    /// Finds a memory, so that reading its length takes one load.
-    ///
-    /// # Panics
-    ///
-    /// If `id` is not a memory of this component.
-    #[inline]
-    pub fn find_memory(&self, id: MemoryId) -> FoundMemory {
-        let found = self
-            .data()
-            .find_memory(id)
-            .expect("the memory is of this component");
-        FoundMemory {
-            base: NonNull::new(found.0).expect("a slab is not at address 0"),
-            size: found.1,
-        }
+        let memory = self.data().memory(id);
+        let data::MemoryView { base, size } = memory.expect("the memory is of this component");
+        let base = NonNull::new(base).expect("a slab is not at address 0");
+        (base, size as usize)
     }
 
     /// Grows a memory by `pages` without asking a limiter. Returns its old size in pages, or `None`
