@@ -1,7 +1,7 @@
 //! Conversions between types of WIT, which each version of `wasi:http` has its own of, and those
 //! of the crate `http`.
 
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use mintage::{Result, ensure, format_err};
 use std::time::Duration;
 
@@ -88,15 +88,15 @@ pub(crate) fn parse_scheme(text: &str) -> Result<Scheme> {
     Ok(text.parse()?)
 }
 
-/// Parses an authority of an outgoing request: a host, and a port if there is a colon.
+/// Parses an authority: perhaps a user, a host, and a port if there is a colon.
 pub(crate) fn parse_authority(text: &str) -> Result<Authority> {
     let authority: Authority = text.parse()?;
-    let after_host = &text[text.rfind(']').unwrap_or(0)..];
+    ensure!(!authority.host().is_empty(), "{text:?} has no host");
+    let after_host = &text[text.rfind(['@', ']']).unwrap_or(0)..];
     ensure!(
         !after_host.contains(':') || authority.port_u16().is_some(),
         "the port of {text:?} is not a number"
     );
-    ensure!(!text.contains('@'), "{text:?} has a user");
     Ok(authority)
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn parse_authority(text: &str) -> Result<Authority> {
 /// it cannot become a part of the authority.
 pub(crate) fn parse_path(text: &str) -> Result<PathAndQuery> {
     if text.is_empty() {
-        return Ok(PathAndQuery::from_static("/"));
+        return Ok(ROOT);
     }
     ensure!(
         text.starts_with(['/', '?']),
@@ -118,7 +118,45 @@ pub(crate) fn parse_path(text: &str) -> Result<PathAndQuery> {
     parsed.map_err(|error| format_err!("the path {text:?} is invalid: {error}"))
 }
 
+/// The path of a request that has none.
+const ROOT: PathAndQuery = PathAndQuery::from_static("/");
+
+/// Puts a URI together that a request can be sent to.
+///
+/// # Errors
+///
+/// If the authority has a user, which no sender may write (RFC 9110, section 4.2.4).
+pub(crate) fn uri_to_send(
+    scheme: Scheme,
+    authority: Authority,
+    path: Option<PathAndQuery>,
+) -> Result<Uri> {
+    ensure!(
+        !authority.as_str().contains('@'),
+        "the authority {authority} has a user"
+    );
+    let uri = Uri::builder().scheme(scheme).authority(authority);
+    Ok(uri.path_and_query(path.unwrap_or(ROOT)).build()?)
+}
+
 /// Returns a timeout that was given in nanoseconds.
 pub(crate) fn nanoseconds(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse_authority, uri_to_send};
+    use http::uri::Scheme;
+
+    #[test]
+    fn no_user_is_sent() {
+        for authority in ["u@a", "u:p@a:1", "@a"] {
+            let authority = parse_authority(authority).unwrap();
+            let error = uri_to_send(Scheme::HTTP, authority, None).unwrap_err();
+            assert!(error.to_string().ends_with("has a user"), "{error}");
+        }
+        let uri = uri_to_send(Scheme::HTTP, parse_authority("a:1").unwrap(), None);
+        assert_eq!(uri.unwrap(), "http://a:1/");
+    }
 }

@@ -1,11 +1,11 @@
 //! [`RequestHead`]: the head of a request that a guest sends.
 
+use crate::convert::uri_to_send;
 use crate::fields::content_length;
 use crate::hooks::WasiBody;
-use crate::p2::http_request_error;
 use crate::{Error, FieldMap, Result, WasiHttpCtxView};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// What a guest has set of a request.
 pub(crate) struct RequestHead {
@@ -30,7 +30,7 @@ impl RequestHead {
     ///
     /// # Errors
     ///
-    /// If the hooks do not know the scheme, or there is no URI.
+    /// If the hooks do not know the scheme, there is no URI, or its authority has a user.
     pub fn into_request(
         self,
         view: &mut WasiHttpCtxView<'_>,
@@ -49,13 +49,8 @@ impl RequestHead {
         let authority = self.authority.ok_or(Error::HttpRequestUriInvalid)?;
         let host = HeaderValue::from_str(authority.as_str());
         let host = host.map_err(|_| Error::HttpRequestUriInvalid)?;
-        let path = self.path_with_query;
-        let uri = Uri::builder()
-            .scheme(scheme)
-            .authority(authority)
-            .path_and_query(path.unwrap_or(PathAndQuery::from_static("/")))
-            .build()
-            .map_err(http_request_error)?;
+        let uri = uri_to_send(scheme, authority, self.path_with_query);
+        let uri = uri.map_err(|_| Error::HttpRequestUriInvalid)?;
         let mut outgoing = http::Request::new(body);
         *outgoing.method_mut() = self.method;
         *outgoing.uri_mut() = uri;

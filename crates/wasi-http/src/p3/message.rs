@@ -25,8 +25,11 @@ pub struct Request {
     pub scheme: Option<Scheme>,
     /// The authority, if there is one.
     pub authority: Option<Authority>,
-    /// The path and the query, if there are any.
+    /// The path and the query, if there are any. A path that a guest has set without its first slash
+    /// has one here.
     pub path_with_query: Option<PathAndQuery>,
+    /// The path and the query, if the guest has set a path without its first slash.
+    pub(super) without_slash: Option<PathAndQuery>,
     /// The headers.
     pub headers: FieldMap,
     /// The timeouts of an outgoing request.
@@ -88,6 +91,7 @@ impl Request {
             scheme,
             authority,
             path_with_query,
+            without_slash: None,
             headers: headers.into(),
             options,
             body,
@@ -123,6 +127,7 @@ impl Request {
             scheme: uri.scheme,
             authority,
             path_with_query: uri.path_and_query,
+            without_slash: None,
             headers: FieldMap::new_immutable(hooks, head.headers),
             options: None,
             body,

@@ -29,6 +29,7 @@ impl<T: Send> HostRequestWithStore<T> for WasiHttp {
             scheme: None,
             authority: None,
             path_with_query: None,
+            without_slash: None,
             headers,
             options: options.map(MaybeMutable::into_arc),
             body,
@@ -64,8 +65,11 @@ impl HostRequest for WasiHttpCtxView<'_> {
     }
 
     fn get_path_with_query(&mut self, request: Resource<Request>) -> Result<Option<String>> {
-        let path = self.table.get(&request)?.path_with_query.as_ref();
-        Ok(path.map(|path| path.as_str().to_string()))
+        let request = self.table.get(&request)?;
+        // The host may have changed the path since.
+        let is_without = request.without_slash == request.path_with_query;
+        let path = request.path_with_query.as_ref();
+        Ok(path.map(|path| path.as_str()[usize::from(is_without)..].to_string()))
     }
 
     fn set_path_with_query(
@@ -74,8 +78,19 @@ impl HostRequest for WasiHttpCtxView<'_> {
         path: Option<String>,
     ) -> Result<Result<(), ()>> {
         let request = self.table.get_mut(&request)?;
-        let path = path.map(|path| parse_path(&path)).transpose();
-        Ok(set(&mut request.path_with_query, path))
+        let is_without = |path: &str| !path.is_empty() && !path.starts_with('/');
+        let is_without = path.as_deref().is_some_and(is_without);
+        // A relative path is resolved against the root (RFC 3986, section 5.2.3).
+        let path = path.map(|path| match is_without {
+            true => parse_path(&format!("/{path}")),
+            false => parse_path(&path),
+        });
+        let parsed = set(&mut request.path_with_query, path.transpose());
+        if parsed.is_ok() {
+            let path = request.path_with_query.as_ref();
+            request.without_slash = path.filter(|_| is_without).cloned();
+        }
+        Ok(parsed)
     }
 
     fn get_scheme(&mut self, request: Resource<Request>) -> Result<Option<Scheme>> {

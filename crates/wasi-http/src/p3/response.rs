@@ -49,14 +49,13 @@ impl HostResponse for WasiHttpCtxView<'_> {
         status: StatusCode,
     ) -> Result<Result<(), ()>> {
         let response = self.table.get_mut(&response)?;
+        // Those are all that RFC 9110 has, section 15.
         Ok(match http::StatusCode::from_u16(status) {
-            // One response comes after these, and this is the only one.
-            Ok(status) if status.is_informational() => Err(()),
-            Ok(status) => {
-                response.status = status;
+            Ok(parsed) if status < 600 => {
+                response.status = parsed;
                 Ok(())
             }
-            Err(_) => Err(()),
+            _ => Err(()),
         })
     }
 

@@ -117,7 +117,10 @@ pub fn requests() -> Response {
         .set_scheme(Some(&Scheme::Other("coap+tcp".into())))
         .unwrap();
     request.set_authority(Some("example.com:80")).unwrap();
-    request.set_path_with_query(Some("/a?b")).unwrap();
+    for path in ["a/b", "../..", "?a", "@evil.org/", "*", "//", "/a?b"] {
+        request.set_path_with_query(Some(path)).unwrap();
+        assert_eq!(request.get_path_with_query().as_deref(), Some(path));
+    }
     for method in ["", "a b", "a\r\n"] {
         request
             .set_method(&Method::Other(method.into()))
@@ -128,10 +131,15 @@ pub fn requests() -> Response {
             .set_scheme(Some(&Scheme::Other(scheme.into())))
             .unwrap_err();
     }
-    for authority in ["", "a b", "user@a", "a:x", "a/b", "a:99999"] {
+    for authority in ["user@a", "user:pass@a", "a:1", "[::1]:1"] {
+        request.set_authority(Some(authority)).unwrap();
+        assert_eq!(request.get_authority().as_deref(), Some(authority));
+    }
+    request.set_authority(Some("example.com:80")).unwrap();
+    for authority in ["", "a b", "user@", "user@a:x", "a:x", "a/b", "a:99999"] {
         request.set_authority(Some(authority)).unwrap_err();
     }
-    for path in ["a", "@evil.org/", "/a#b", "/a b", "//a b"] {
+    for path in ["/a#b", "#", "a b", "//a b", "a\r\nb"] {
         request.set_path_with_query(Some(path)).unwrap_err();
     }
     assert_eq!(request.get_authority().as_deref(), Some("example.com:80"));
@@ -141,9 +149,11 @@ pub fn requests() -> Response {
 
     let (response, _) = Response::new(Fields::new(), None, no_trailers());
     assert_eq!(response.get_status_code(), 200);
-    for status in [0, 99, 100, 101, 1000, 65535] {
+    for status in [0, 99, 600, 999, 1000, 65535] {
         response.set_status_code(status).unwrap_err();
     }
+    // It is an error to send this one.
+    response.set_status_code(100).unwrap();
     response.set_status_code(418).unwrap();
     assert_eq!(response.get_status_code(), 418);
     text(200, "ok\n")

@@ -20,9 +20,8 @@ fn aim(request: &Request, headers: &Fields) {
     };
     request.set_scheme(Some(&scheme)).unwrap();
     request.set_authority(Some(authority)).unwrap();
-    request
-        .set_path_with_query(Some(&format!("/{path}")))
-        .unwrap();
+    // The host puts the slash before it.
+    request.set_path_with_query(Some(path)).unwrap();
 }
 
 fn empty_request(incoming: &Request) -> Request {

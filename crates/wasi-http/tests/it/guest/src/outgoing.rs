@@ -137,10 +137,10 @@ pub fn uris() -> String {
     for path in ["a", "@b/", "http://b/", "/a b", "/a\r\nb", "/a#b", "*"] {
         assert!(request.set_path_with_query(Some(path)).is_err(), "{path}");
     }
-    for authority in ["a", "a.b:1", "[::1]", "[::1]:80", "127.0.0.1:65535"] {
+    for authority in ["a", "a.b:1", "[::1]", "[::1]:80", "127.0.0.1:65535", "u@a"] {
         assert!(request.set_authority(Some(authority)).is_ok(), "{authority}");
     }
-    for authority in ["", "a:", "a:x", "a:65536", "a b", "a/b", "u@a", "[::1]:x", "a\r\nb"] {
+    for authority in ["", "a:", "a:x", "a:65536", "a b", "a/b", "u@", "[::1]:x", "a\r\nb"] {
         assert!(request.set_authority(Some(authority)).is_err(), "{authority}");
     }
     for method in ["", "A B", "A\r\n", "Ä"] {
