@@ -1,7 +1,7 @@
 //! Instantiation: from code, image and imports to an instance whose start functions have run.
 
 use crate::builtins;
-use crate::code::{Callee, Code};
+use crate::code::Callee;
 use crate::entry::{Stopped, TrapReport, call};
 use crate::instance::{self, HostAccess, HostTable, Instance, InstanceHandle, Limits, StoreState};
 use crate::slab::Image;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 ///
-/// If `imports` or `image` belongs to another component, `store` lacks a word that the code uses, a
+/// If `image` is not one of the component of `imports`, `store` lacks a word that the code uses, a
 /// limit of the pool is reached, or the system gives no address space.
 ///
 /// # Safety
@@ -26,7 +26,6 @@ use std::sync::Arc;
 /// `store.current` stays where it is as long as the instance lives, and one thread at a time uses
 /// all instances that share it.
 pub unsafe fn instantiate(
-    code: &Arc<Code>,
     image: &Arc<Image>,
     imports: &Arc<HostTable>,
     limits: Limits,
@@ -35,7 +34,7 @@ pub unsafe fn instantiate(
 ) -> Result<Instance> {
     let builtins = builtins::addresses();
     // SAFETY: as the caller promises.
-    unsafe { Instance::new(code, image, imports, limits, tag, store, builtins) }
+    unsafe { Instance::new(image, imports, limits, tag, store, builtins) }
 }
 
 /// The steps of instantiation that are not part of the image: start functions, and the segments
@@ -68,7 +67,7 @@ impl Initializers {
         if data.slab().image().started() {
             return Ok(None);
         }
-        while let Some(initializer) = data.code.interface().initializers.get(self.next) {
+        while let Some(initializer) = data.code().interface().initializers.get(self.next) {
             self.next += 1;
             let result = match *initializer {
                 Initializer::Data {
@@ -91,7 +90,10 @@ impl Initializers {
                     result
                 }
                 Initializer::Start { domain, callee } => {
-                    let callee = data.code.callee(callee).map_err(Stopped::without_frames)?;
+                    let callee = data
+                        .code()
+                        .callee(callee)
+                        .map_err(Stopped::without_frames)?;
                     return Ok(Some((domain, callee)));
                 }
                 Initializer::Trap(trap) => Err(trap),

@@ -50,9 +50,9 @@ enum Wait {
     Refused,
 }
 
-/// A call whose parameters were lifted.
-struct HostFunctionCall<R> {
-    import: Arc<ResolvedImport>,
+/// A call whose parameters were lifted. It borrows the import (`I`) or keeps it.
+struct HostFunctionCall<I, R> {
+    import: I,
     abi: CallAbi,
     lower: LowerResult<R>,
 }
@@ -113,16 +113,12 @@ fn start<'a, T: 'static, P, R: 'static>(
             polled
         }),
     };
-    let call = HostFunctionCall {
-        import: import.clone(),
-        abi,
-        lower,
-    };
+    let call = HostFunctionCall { import, abi, lower };
     let result = match (polled, wait) {
         (Poll::Ready(result), _) => result,
         (Poll::Pending, Wait::Call) => {
             return Ok(Started::Later(Box::pin(WholeCall {
-                call,
+                call: call.keep(),
                 scope: Some(scope),
                 words,
                 scratch,
@@ -133,7 +129,7 @@ fn start<'a, T: 'static, P, R: 'static>(
         (Poll::Pending, Wait::Refused) => Err(cannot_wait()),
         (Poll::Pending, Wait::Subtask | Wait::Thread) => {
             let id = place.ok_or_else(|| format_err!("the call has no place"))?;
-            return call.go_on(scope, words, id, wait, future);
+            return call.keep().go_on(scope, words, id, wait, future);
         }
     };
     if let Some(id) = place {
@@ -145,7 +141,18 @@ fn start<'a, T: 'static, P, R: 'static>(
     Ok(Started::Done)
 }
 
-impl<R: 'static> HostFunctionCall<R> {
+impl<R: 'static> HostFunctionCall<&Arc<ResolvedImport>, R> {
+    /// Keeps the import.
+    fn keep(self) -> HostFunctionCall<Arc<ResolvedImport>, R> {
+        HostFunctionCall {
+            import: self.import.clone(),
+            abi: self.abi,
+            lower: self.lower,
+        }
+    }
+}
+
+impl<I: AsRef<ResolvedImport>, R: 'static> HostFunctionCall<I, R> {
     /// Lowers the result.
     fn give<T: 'static>(
         &self,
@@ -154,9 +161,10 @@ impl<R: 'static> HostFunctionCall<R> {
         scratch: Option<&mut Vec<u8>>,
         result: Result<R>,
     ) -> Result<()> {
-        let result = result.map_err(|error| self.import.failed(error))?;
+        let import = self.import.as_ref();
+        let result = result.map_err(|error| import.failed(error))?;
         let mut call = Call {
-            target: &*self.import,
+            target: import,
             instance: scope.instance,
             lends_to: scope.lends_to(),
             abi: self.abi,
@@ -168,7 +176,9 @@ impl<R: 'static> HostFunctionCall<R> {
             (self.lower)(&result, cx, ty, target)
         })
     }
+}
 
+impl<R: 'static> HostFunctionCall<Arc<ResolvedImport>, R> {
     /// Gives a call to the event loop. Its guest gets a subtask, or waits.
     fn go_on<'a, T: 'static>(
         self,
@@ -230,7 +240,7 @@ impl<R: 'static> HostFunctionCall<R> {
 
 /// A call that waits, with all that has called it. Other futures of the host go on meanwhile.
 struct WholeCall<'a, T: 'static, R> {
-    call: HostFunctionCall<R>,
+    call: HostFunctionCall<Arc<ResolvedImport>, R>,
     /// None when the call has ended.
     scope: Option<CallScope<'a, T>>,
     words: &'a mut [u64],

@@ -596,13 +596,13 @@ impl Call<'_, LiftId> {
         lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
         lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
     ) -> Result<R> {
-        scope.new_task(self.target)?;
+        scope.new_task(self.target, false)?;
         scope.enter_task().await?;
         self.lower_params(scope.store, lower)?;
         scope.run_task(self.words).await?;
         let result = self.lift_results(scope.store, lift)?;
         scope.exit()?;
-        scope.clean_up(|store| self.finish(store))?;
+        scope.clean_up(self.target, |store| self.finish(store))?;
         scope.finish_task().await?;
         scope.leave_task();
         Ok(result)

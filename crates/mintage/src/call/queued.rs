@@ -207,7 +207,7 @@ where
         let mut call = self.call(scope, words);
         self.result = Some(call.lift_results(scope.store, lift)?);
         scope.exit()?;
-        scope.clean_up(|store| call.finish(store))
+        scope.clean_up(self.target, |store| call.finish(store))
     }
 
     fn end(mut self: Box<Self>, end: Result<CallEnd>) {

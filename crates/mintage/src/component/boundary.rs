@@ -111,6 +111,8 @@ pub(crate) struct ResolvedLift {
     pub calls: HostCalls,
     /// The types of the values, if all are scalars and pass in words.
     pub scalars: Option<ScalarTypes>,
+    /// Whether the result is a scalar, or nothing.
+    pub returns_word: bool,
     /// Whether calls are tasks that may wait: whether the function's type is `async`.
     pub is_task: bool,
 }
@@ -148,6 +150,7 @@ impl ResolvedLift {
             .iter()
             .map(|(id, lift)| {
                 let post_return = lift.post_return.map(|callee| code.callee(callee));
+                let result = interface.types.func(lift.ty).result;
                 Ok(ResolvedLift {
                     boundary: Boundary {
                         returns_early: lift.options.is_async,
@@ -156,6 +159,7 @@ impl ResolvedLift {
                     callee: code.callee(lift.callee)?,
                     post_return: post_return.transpose()?,
                     scalars: ScalarTypes::of(interface, lift.ty),
+                    returns_word: result.is_none_or(|ty| ty.is_scalar()),
                     calls: interface.lift_calls[id],
                     is_task: interface.types.func(lift.ty).is_async,
                 })

@@ -19,9 +19,9 @@ use crate::types::StoreInstanceId;
 use mintage_environ::component::{CoreCallee, Initializer};
 use mintage_environ::{DomainId, ImportId, Index, LiftId};
 use mintage_runtime::{
-    Callee, Code, Growing, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostHooks,
-    HostOutcome, HostSubtask, HostTable, Image, LaterPermit, Limiter, Limits, Permit, StoreState,
-    StoreWords, Verdict,
+    Callee, Growing, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostHooks, HostOutcome,
+    HostSubtask, HostTable, Image, LaterPermit, Limiter, Limits, Permit, StoreState, StoreWords,
+    Verdict,
 };
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -47,7 +47,6 @@ impl<T> StoreInner<T> {
     pub(super) fn new_instance(
         &mut self,
         id: StoreInstanceId,
-        code: &Arc<Code>,
         image: &Arc<Image>,
         imports: &Arc<HostTable>,
         limits: Limits,
@@ -64,14 +63,14 @@ impl<T> StoreInner<T> {
             hooks: Some(HostHooks {
                 cancel: cancel_host::<T>,
                 pauses: pauses::<T>,
+                result: take_result::<T>,
                 peer: drive_stream::<T>,
             }),
             schedule_seed: self.opaque.schedule_seed,
         };
         // SAFETY: what is current in the store stays where it is until the store is dropped, and
         // with it its instances.
-        let instance =
-            unsafe { mintage_runtime::instantiate(code, image, imports, limits, tag, state) };
+        let instance = unsafe { mintage_runtime::instantiate(image, imports, limits, tag, state) };
         Ok(instance?)
     }
 
@@ -428,6 +427,21 @@ unsafe fn cancel_host<T: 'static>(host: NonNull<()>, number: u64) {
 unsafe fn pauses<T: 'static>(host: NonNull<()>) -> bool {
     // SAFETY: as the caller promises.
     unsafe { host.cast::<StoreInner<T>>().as_ref() }.pauses()
+}
+
+/// Takes the result of a call of a guest.
+///
+/// # Safety
+///
+/// As [`cancel_host`].
+unsafe fn take_result<T: 'static>(
+    host: NonNull<()>,
+    tag: u64,
+    words: &[u64],
+) -> anyhow::Result<()> {
+    // SAFETY: as the caller promises.
+    let store = unsafe { host.cast::<StoreInner<T>>().as_mut() };
+    Ok(store.take_result(tag as usize, words)?)
 }
 
 /// Lets a stream or future go on whose guest has done something.

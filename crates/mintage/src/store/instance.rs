@@ -214,7 +214,7 @@ impl<T: 'static> StoreInner<T> {
         let code = component.code();
         let words = self.host.time.words();
         let id = self.opaque.instances.next()?;
-        let runtime = match self.new_instance(id, code, image, imports, limits, words) {
+        let runtime = match self.new_instance(id, image, imports, limits, words) {
             Ok(runtime) => InstanceCell(runtime),
             Err(error) => {
                 self.host.release(Growth::at_start(code, image));

@@ -440,7 +440,7 @@ fn message(
     units: u64,
 ) -> Result<String, Trap> {
     let index64 = data
-        .code
+        .code()
         .layout()
         .memories
         .get(memory)

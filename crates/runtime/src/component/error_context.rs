@@ -27,38 +27,39 @@ pub struct ErrorContext(Arc<Message>);
 struct Message {
     text: Box<str>,
     /// The count that includes these bytes; `None` for the host's.
-    room: Option<MessageRoom>,
+    room: Option<Arc<AtomicUsize>>,
 }
 
 impl Drop for Message {
     fn drop(&mut self) {
-        if let Some(MessageRoom(used)) = &self.room {
+        if let Some(used) = &self.room {
             used.fetch_sub(self.text.len(), Ordering::Relaxed);
         }
     }
 }
 
-/// The number of bytes that the messages of one root instance's guests take.
-#[derive(Clone, Default)]
-pub(crate) struct MessageRoom(Arc<AtomicUsize>);
+/// The number of bytes that the messages of one root instance's guests take. It is made with the
+/// first message, since most instances have none.
+#[derive(Default)]
+pub(crate) struct MessageRoom(Option<Arc<AtomicUsize>>);
 
 impl MessageRoom {
     /// Makes an error context of the beginning of `text`. Its message is empty if the limit is
     /// reached.
-    pub fn keep(&self, text: &str) -> ErrorContext {
+    pub fn keep(&mut self, text: &str) -> ErrorContext {
         let text = beginning(text);
+        let used = self.0.get_or_insert_default();
         // Relaxed, here and where it is given back: only the sum matters.
         let fits = |used: usize| {
             used.checked_add(text.len())
                 .filter(|&used| used <= MAX_MESSAGES)
         };
-        let kept = self
-            .0
+        let kept = used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .is_ok();
         ErrorContext(Arc::new(Message {
             text: if kept { text.into() } else { "".into() },
-            room: Some(self.clone()),
+            room: Some(used.clone()),
         }))
     }
 }
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_limit_of_messages_is_shared_and_released() {
-        let room = MessageRoom::default();
+        let mut room = MessageRoom::default();
         let text = "x".repeat(MAX_MESSAGE);
         let mut kept: Vec<_> = (0..MAX_MESSAGES / MAX_MESSAGE)
             .map(|_| room.keep(&text))
@@ -228,7 +229,7 @@ mod tests {
         kept.pop();
         assert_eq!(room.keep(&text).debug_message(), text);
         drop(kept);
-        assert_eq!(room.0.load(Ordering::Relaxed), 0);
+        assert_eq!(room.0.unwrap().load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -98,6 +98,7 @@ unsafe fn call_task(
             implicit: None,
             threads: 0,
             returning: None,
+            takes_at_once: false,
             is_exclusive: !info.is_async || info.callback.is_some(),
             is_cancelled: false,
             tag: 0,
@@ -145,7 +146,7 @@ unsafe fn call_without_task(
     words: *mut u64,
     poll: &Poll<'_>,
 ) -> Result<(), Failed> {
-    let callees = data.code.task_of_adapter(adapter).ok_or(Trap::NoTask)?;
+    let callees = data.code().task_of_adapter(adapter).ok_or(Trap::NoTask)?;
     let (instance, host) = (InstanceHandle::new(data), HostAccess::Functions(poll.host));
     // SAFETY: the array of the caller has room for a word before its arguments. It is that of the
     // callee, too: the result replaces the first argument. The rest is as the caller promises.
@@ -213,12 +214,18 @@ fn remove_resolved(data: &InstanceData, subtask: Key) -> u64 {
     result
 }
 
-/// Notes that a task has its result (`task.return`), or was cancelled, and tells the caller.
-pub(super) fn resolve(data: &InstanceData, task: Key, end: SubtaskState) -> Result<(), Failed> {
+/// Fails if a task that ends has kept what was lent to it.
+fn check_loans(data: &InstanceData, task: Key) -> Result<(), Failed> {
     let scope = with(data, |state| state.tasks[task].scope);
     if let Some(scope) = scope {
         data.with_handles(|handles, _| handles.check_returned(scope))?;
     }
+    Ok(())
+}
+
+/// Notes that a task has its result (`task.return`), or was cancelled, and tells the caller.
+pub(super) fn resolve(data: &InstanceData, task: Key, end: SubtaskState) -> Result<(), Failed> {
+    check_loans(data, task)?;
     with(data, |state| {
         let caller = state.tasks[task].caller;
         state.tasks[task].state = TaskState::Resolved;
@@ -267,11 +274,13 @@ impl SuspendHook for ReturnTask {
         let (domain, shape) = (DomainId::from_u32(a.addr() as u32), b.addr() as u32);
         let words = std::ptr::with_exposed_provenance(c as usize);
         // SAFETY: machine code of the current activation has called this, with its array.
-        unsafe { super::waiting::builtin(data, |_| return_task(data, domain, shape, words)) }
+        unsafe {
+            super::waiting::builtin(data, |poll| return_task(data, domain, shape, words, poll))
+        }
     }
 }
 
-/// `task.return`. The host takes the result before the guest goes on.
+/// `task.return`. The host takes the result before the guest goes on: here, or in its next turn.
 ///
 /// # Safety
 ///
@@ -282,11 +291,12 @@ unsafe fn return_task(
     domain: DomainId,
     shape: u32,
     words: *const u64,
+    poll: &Poll<'_>,
 ) -> Result<Step, Failed> {
     let task = with(data, |state| state.current_task()).ok_or(Trap::NoTask)?;
-    let (origin, state, caller) = with(data, |state| {
+    let (origin, state) = with(data, |state| {
         let task = &state.tasks[task];
-        (task.origin, task.state, task.caller)
+        (task.origin, task.state)
     });
     let info = run::info(data, origin).filter(|info| info.is_async && info.domain == domain);
     let info = info.ok_or(Trap::TaskReturnMismatch)?;
@@ -300,7 +310,15 @@ unsafe fn return_task(
     // SAFETY: as the caller promises.
     let values = unsafe { std::slice::from_raw_parts(words, count) };
     let Origin::Adapter(adapter) = origin else {
-        debug_assert_eq!(caller, Caller::Host);
+        let tag = with(data, |state| {
+            let task = &state.tasks[task];
+            debug_assert_eq!(task.caller, Caller::Host);
+            task.takes_at_once.then_some(task.tag)
+        });
+        if let Some(tag) = tag {
+            give_result(data, task, tag, values, poll)?;
+            return Ok(Step::Done(0));
+        }
         with(data, |state| {
             state.tasks[task].words[..count].copy_from_slice(values);
             if let Some(current) = state.current {
@@ -314,7 +332,7 @@ unsafe fn return_task(
     let mut array = [0; RESULT_POINTER + 1];
     array[..count].copy_from_slice(values);
     array[RESULT_POINTER] = with(data, |state| state.tasks[task].result_pointer);
-    let callees = data.code.task_of_adapter(adapter);
+    let callees = data.code().task_of_adapter(adapter);
     let callee = callees.and_then(|callees| callees.result);
     let callee = callee.ok_or(Trap::TaskReturnMismatch)?;
     let current = with(data, |state| state.current.take());
@@ -337,10 +355,29 @@ unsafe fn return_task(
     Ok(Step::Done(0))
 }
 
+/// Gives the host the result of one of its tasks, which goes on by itself then.
+fn give_result(
+    data: &InstanceData,
+    task: Key,
+    tag: u64,
+    values: &[u64],
+    poll: &Poll<'_>,
+) -> Result<(), Failed> {
+    let hooks = data.hooks.ok_or(Trap::NoTask)?;
+    check_loans(data, task)?;
+    // SAFETY: machine code of the instance has left for this, and no one else uses the store.
+    super::call_hook(|| unsafe { (hooks.result)(poll.host, tag, values) })?;
+    with(data, |state| {
+        let task = &mut state.tasks[task];
+        (task.state, task.caller) = (TaskState::Resolved, Caller::Nobody);
+    });
+    Ok(())
+}
+
 /// Returns whether a result of the shape `given` is one of the shape `wanted`: a built-in that
 /// needs no memory need not name it.
 fn is_same_result(data: &InstanceData, wanted: u32, given: u32) -> bool {
-    let shapes = &data.code.interface().return_shapes;
+    let shapes = &data.code().interface().return_shapes;
     let [wanted, given] = [wanted, given].map(|shape| shapes.get(shape as usize));
     matches!((wanted, given), (Some(wanted), Some(given))
         if wanted.result == given.result
@@ -350,7 +387,7 @@ fn is_same_result(data: &InstanceData, wanted: u32, given: u32) -> bool {
 
 /// Returns the number of words of the arguments of `task.return`.
 fn value_words(data: &InstanceData, shape: u32) -> usize {
-    let interface = data.code.interface();
+    let interface = data.code().interface();
     let shape = interface.return_shapes.get(shape as usize);
     let result = shape.and_then(|shape| shape.result);
     result.map_or(0, |ty| {
@@ -396,6 +433,7 @@ pub fn enter_task(data: &InstanceData, domain: DomainId) -> Result<u32, Failed> 
             implicit: None,
             threads: 0,
             returning: None,
+            takes_at_once: false,
             is_exclusive: false,
             is_cancelled: false,
             tag: 0,

@@ -58,7 +58,7 @@ pub(super) fn problem(value: AsyncValue, action: EndAction, problem: EndProblem)
 
 /// Returns whether the values of a stream or future are numbers, or nothing.
 fn is_number(data: &InstanceData, value: AsyncValue) -> bool {
-    let payload = value.payload(&data.code.interface().types);
+    let payload = value.payload(&data.code().interface().types);
     payload.is_none_or(InterfaceType::is_number)
 }
 
@@ -133,17 +133,17 @@ impl SuspendHook for CopyEnd {
 }
 
 pub(super) fn end_op(data: &InstanceData, op: EndOpId) -> Result<&EndOp, Failed> {
-    let found = data.code.interface().end_ops.get(op);
+    let found = data.code().interface().end_ops.get(op);
     found.ok_or(Failed::Trap(Trap::NoTask))
 }
 
 /// The size of the values of a built-in in its memory, and their alignment.
 pub(super) fn layout(data: &InstanceData, op: &EndOp) -> (u32, u32) {
-    let types = &data.code.interface().types;
+    let types = &data.code().interface().types;
     let memory = op
         .options
         .memory
-        .and_then(|id| data.code.layout().memories.get(id));
+        .and_then(|id| data.code().layout().memories.get(id));
     let index64 = memory.is_some_and(|memory| memory.index64);
     match op.value.payload(types) {
         Some(ty) => {
@@ -294,13 +294,13 @@ unsafe fn convert(
     target: *mut u8,
     count: u32,
 ) -> Result<(), Failed> {
-    let copies = &data.code.interface().copies;
+    let copies = &data.code().interface().copies;
     let number = copies
         .binary_search(&pair)
         .map_err(|_| Trap::SameInstanceCopy)?;
     let routine = FuncKey::Copy(CopyId::from_u32(number as u32));
     let failed = |error| Failed::Stopped(Stopped::without_frames(error));
-    let callee = data.code.routine(routine).map_err(failed)?;
+    let callee = data.code().routine(routine).map_err(failed)?;
     let mut words = [
         source.expose_provenance() as u64,
         target.expose_provenance() as u64,

@@ -41,7 +41,10 @@ const TURN: usize = 64;
 
 impl HostTask {
     /// Creates a task for a call of an exported function whose type is `async`. `scope` has the
-    /// handles that are lent to it. `tag` is the host's own number of the call.
+    /// handles that are lent to it. `tag` is the host's own number of the call. If it takes the
+    /// result at once, `task.return` calls its [hook](crate::HostHooks::result), and otherwise
+    /// [`Turn::Returned`] says that there is one. (Results of functions that are lifted without
+    /// `async` are not taken at once.)
     ///
     /// # Errors
     ///
@@ -59,6 +62,7 @@ impl HostTask {
         lift: LiftId,
         scope: Option<CallId>,
         tag: u64,
+        takes_at_once: bool,
     ) -> Result<HostTask, Trap> {
         // SAFETY: as the caller promises.
         let data = unsafe { instance.data() };
@@ -76,6 +80,7 @@ impl HostTask {
                 implicit: None,
                 threads: 0,
                 returning: None,
+                takes_at_once,
                 is_exclusive: !info.is_async || info.callback.is_some(),
                 is_cancelled: false,
                 tag,
@@ -422,7 +427,7 @@ impl InstanceHandle {
     pub unsafe fn enter_task(self, domain: DomainId) -> Result<bool, Trap> {
         // SAFETY: as the caller promises.
         let data = unsafe { self.data() };
-        let domains = &data.code.interface().concurrent_domains;
+        let domains = &data.code().interface().concurrent_domains;
         if domains.binary_search(&domain).is_err() {
             return Ok(false);
         }

@@ -13,11 +13,11 @@
 //! streams    those with the host at one side
 //! ```
 //!
-//! A thread of a function whose type is `async` has a stack of its own. Whatever runs on it (a
-//! built-in that waits, or a call of another task) may suspend it, and then control is back at
-//! whoever started it or let it go on: the host, or a built-in in another thread. A function whose
-//! type is not `async` runs on the stack of its caller. Where it waits, it lets other threads of
-//! its component instance run, from there.
+//! A thread of a function whose type is `async` has a stack of its own, unless nothing can suspend
+//! it. Whatever runs on it (a built-in that waits, or a call of another task) may do that, and then
+//! control is back at whoever started it or let it go on: the host, or a built-in in another
+//! thread. A function whose type is not `async` runs on the stack of its caller. Where it waits, it
+//! lets other threads of its component instance run, from there.
 //!
 //! Built-ins that wait end in a [`Step`]. What follows when the thread goes on is data
 //! ([`Then`]), since nothing of Rust may be on a stack that is suspended.
@@ -145,6 +145,16 @@ impl Failed {
                 Trap::Interrupt as u32
             }
         }
+    }
+}
+
+/// Calls a hook of the host. If it fails or panics, the guest is stopped.
+fn call_hook(hook: impl FnOnce() -> anyhow::Result<()>) -> Result<(), Failed> {
+    // State that a panic leaves inconsistent belongs to whoever catches the panic when it is
+    // resumed.
+    match catch_unwind(AssertUnwindSafe(hook)) {
+        Ok(result) => result.map_err(|error| Stopped::without_frames(error).into()),
+        Err(payload) => Err(Stopped::panicked(payload).into()),
     }
 }
 

@@ -389,9 +389,11 @@ pub(super) unsafe fn run(
         });
         let fiber = with(data, |state| state.threads[thread].fiber.take());
         let runs_here = fiber.is_none() && {
-            let task = with(data, |state| state.origin(thread));
-            let task = task.and_then(|origin| info(data, origin));
-            task.is_some_and(|task| runs_here(data, task, poll))
+            let (origin, waits) = with(data, |state| {
+                (state.origin(thread), state.waits_to_return(thread))
+            });
+            let task = origin.and_then(|origin| info(data, origin));
+            task.is_some_and(|task| !(task.is_async && waits) && runs_here(data, task, poll))
         };
         if runs_here {
             // SAFETY: as the caller promises.
@@ -464,11 +466,7 @@ pub(super) fn runs_here(data: &InstanceData, task: &GuestTask, poll: &Poll<'_>) 
         Some(hooks) => unsafe { (hooks.pauses)(poll.host) },
         None => true,
     };
-    // A call of the host is suspended where it returns.
-    task.caller.is_some()
-        && !task.calls.intersects(HostCalls::WAITS)
-        && !data.imports.may_suspend(task.calls)
-        && !pauses()
+    !task.calls.intersects(HostCalls::WAITS) && !data.imports.may_suspend(task.calls) && !pauses()
 }
 
 /// Makes the call of a thread that has no stack, on this stack.
@@ -518,7 +516,7 @@ impl Start {
         thread: Key,
     ) -> Result<(DomainId, crate::code::Callee, *mut u64), Failed> {
         let (start, task) = (state.threads[thread].start, state.threads[thread].task);
-        let interface = data.code.interface();
+        let interface = data.code().interface();
         match start {
             Start::Task => {
                 let task = &mut state.tasks[task];
@@ -536,12 +534,12 @@ impl Start {
                         let info = interface.tasks.get(id).and_then(Option::as_ref);
                         let caller = info.and_then(|info| info.caller.as_ref());
                         let domain = caller.ok_or(Trap::NoTask)?.domain;
-                        let callees = data.code.task_of_adapter(id).ok_or(Trap::NoTask)?;
+                        let callees = data.code().task_of_adapter(id).ok_or(Trap::NoTask)?;
                         (domain, callees.start, words)
                     }
                     Origin::Lift(id) => {
                         let lift = &interface.lifts[id];
-                        let callees = data.code.task_of_lift(id).ok_or(Trap::NoTask)?;
+                        let callees = data.code().task_of_lift(id).ok_or(Trap::NoTask)?;
                         (lift.options.domain, callees.start, words)
                     }
                     Origin::Synchronous => return Err(Trap::NoTask.into()),
@@ -553,8 +551,8 @@ impl Start {
                     *word = value.into();
                 }
                 let callees = match task.origin {
-                    Origin::Adapter(id) => data.code.task_of_adapter(id),
-                    Origin::Lift(id) => data.code.task_of_lift(id),
+                    Origin::Adapter(id) => data.code().task_of_adapter(id),
+                    Origin::Lift(id) => data.code().task_of_lift(id),
                     Origin::Synchronous => None,
                 };
                 let callback = callees.and_then(|callees| callees.callback);
@@ -562,7 +560,7 @@ impl Start {
                 Ok((task.domain, callback, task.words.as_mut_ptr()))
             }
             Start::Function(offset, sig) => {
-                let callee = data.code.callee_at(offset, sig);
+                let callee = data.code().callee_at(offset, sig);
                 let callee =
                     callee.map_err(|error| Failed::Stopped(Stopped::without_frames(error)))?;
                 let thread = &mut state.threads[thread];
@@ -575,7 +573,7 @@ impl Start {
 
 /// Returns what is known of the tasks of a function whose type is `async`.
 pub(super) fn info(data: &InstanceData, origin: Origin) -> Option<&GuestTask> {
-    let interface = data.code.interface();
+    let interface = data.code().interface();
     match origin {
         Origin::Adapter(id) => interface.tasks.get(id)?.as_ref(),
         Origin::Lift(id) => interface.lift_tasks.get(id)?.as_ref(),

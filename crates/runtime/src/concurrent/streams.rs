@@ -5,12 +5,10 @@ use super::{Failed, Poll, with};
 use crate::component::arena::Key;
 use crate::component::concurrent::{Peer, PeerCopy};
 use crate::component::handles::{EndAction, HandleError};
-use crate::entry::Stopped;
 use crate::instance::{Instance, InstanceData};
 use anyhow::Result;
 use mintage_environ::component::{AsyncValue, EndOp};
 use mintage_environ::{DomainId, Trap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// An end of a stream or future that the host has. The value is a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,15 +154,6 @@ impl Instance {
 /// copy, or has dropped its end.
 pub(super) fn tell_host(data: &InstanceData, number: u64, poll: &Poll<'_>) -> Result<(), Failed> {
     let hooks = data.hooks.ok_or(Trap::NoTask)?;
-    // State that a panic leaves inconsistent belongs to whoever catches the panic when it is
-    // resumed.
-    //
     // SAFETY: machine code of the instance has left for this, and no one else uses the store.
-    let told = catch_unwind(AssertUnwindSafe(|| unsafe {
-        (hooks.peer)(poll.host, data.tag, number)
-    }));
-    match told {
-        Ok(result) => result.map_err(|error| Stopped::without_frames(error).into()),
-        Err(payload) => Err(Stopped::panicked(payload).into()),
-    }
+    super::call_hook(|| unsafe { (hooks.peer)(poll.host, data.tag, number) })
 }

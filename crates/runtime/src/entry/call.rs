@@ -229,7 +229,7 @@ pub unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<()
             exception: current
                 .thrown
                 .take()
-                .map(|ty| data.code.describe_exception(ty)),
+                .map(|ty| data.code().describe_exception(ty)),
             backtrace: backtrace(),
         }),
         (None, None) => Stopped::Host {

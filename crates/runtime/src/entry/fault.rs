@@ -34,9 +34,9 @@ pub unsafe fn on_fault(fault: &Fault) -> Option<*const ResumePoint> {
     }
     // SAFETY: the list holds running calls of this thread only, whose instances live.
     let data = unsafe { &*(*activation).data };
-    let offset = data.code.text_offset(fault.pc)?;
+    let offset = data.code().text_offset(fault.pc)?;
     let in_slab = matches!(fault.kind, FaultKind::Access { address } if data.owns(address));
-    let trap = classify(fault, data.code.artifact().trap_at(offset), in_slab)?;
+    let trap = classify(fault, data.code().artifact().trap_at(offset), in_slab)?;
     // SAFETY: the call is stopped in machine code, so no one else uses its activation. Its frames
     // are intact, since this runs on another stack or below them.
     unsafe { Some(stop(activation, Some(trap), fault.pc, fault.fp)) }
@@ -143,7 +143,7 @@ pub unsafe fn walk(
         // SAFETY: activations in the list are running calls, whose instances live.
         let (data, end) = unsafe { (&*(*activation).data, (*activation).resume.sp) };
         let (code, is_of_store) = (
-            &data.code,
+            data.code(),
             store.is_null() || ptr::eq(store, data.current()),
         );
         // Frames lie below the stack pointer at the entry, each above the one before. The outermost

@@ -66,7 +66,7 @@ unsafe fn find(
     exception: u64,
 ) -> Option<Landing> {
     // SAFETY: activations in the list are running calls, whose instances live.
-    let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).resume.sp) };
+    let (code, end) = unsafe { ((*(*activation).data).code(), (*activation).resume.sp) };
     let table = code.artifact().unwind()?;
     while fp < end {
         // SAFETY: machine code keeps frame pointers, and this one is in its part of the stack.
@@ -101,14 +101,18 @@ pub unsafe fn visit_references(
     mut visit: impl FnMut(DomainId, *mut u64),
 ) -> u64 {
     let mut frames = 0;
-    let Some(maps) = data.code.artifact().stack_maps() else {
+    let Some(maps) = data.code().artifact().stack_maps() else {
         return frames;
     };
     let mut walk = |mut fp: usize, end: usize| {
         while fp < end {
             // SAFETY: machine code keeps frame pointers, and this one is in its part of the stack.
             let (return_address, outer) = unsafe { arch::outer_frame(fp) };
-            let Some(offset) = data.code.text_offset(return_address).filter(|_| outer > fp) else {
+            let Some(offset) = data
+                .code()
+                .text_offset(return_address)
+                .filter(|_| outer > fp)
+            else {
                 break;
             };
             if let Some((domain, slots)) = maps.find(offset) {

@@ -33,7 +33,7 @@ struct Heap<'d> {
 /// Called for machine code of the innermost activation of this thread, which has recorded its exit.
 pub unsafe fn allocate(data: &InstanceData, domain: DomainId, size: u64) -> Result<u32, Trap> {
     let layout = data
-        .code
+        .code()
         .layout()
         .domains
         .get(domain)
@@ -112,7 +112,7 @@ impl Heap<'_> {
         } else {
             Pauses::NEVER
         };
-        let objects = &data.code.metadata().objects;
+        let objects = &data.code().metadata().objects;
         // SAFETY: machine code puts nothing but objects into the heap, both halves have as many
         // accessible bytes, and machine code waits. The words that are passed as roots hold
         // references.
@@ -148,19 +148,19 @@ impl Heap<'_> {
     /// As [`allocate`]. The collection is one of this heap.
     unsafe fn roots(&self, collection: &mut Collection<'_>) -> Result<u64, Trap> {
         let (data, layout) = (self.data, self.layout);
-        let metadata = data.code.metadata();
+        let metadata = data.code().metadata();
         // SAFETY: the range holds the static objects, and the words are globals and table entries
         // that hold references.
         unsafe {
             collection.static_objects(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial)?;
             for &global in &metadata.traced_globals {
-                let slot = data.code.layout().globals[global];
+                let slot = data.code().layout().globals[global];
                 if slot.domain == self.domain {
                     collection.root(data.slot(slot).cast())?;
                 }
             }
             for &id in &metadata.traced_tables {
-                if data.code.layout().tables[id].domain == self.domain
+                if data.code().layout().tables[id].domain == self.domain
                     && let Some(table) = data.table(id)
                 {
                     for index in 0..table.size as usize {
@@ -216,7 +216,7 @@ impl Heap<'_> {
     /// are larger.
     fn make_accessible(&self, old_size: u64, new_size: u64) -> bool {
         let layout = self.layout;
-        let start = self.data.code.layout().heap_start(self.domain, layout);
+        let start = self.data.code().layout().heap_start(self.domain, layout);
         if let Err(error) = self
             .data
             .slab()

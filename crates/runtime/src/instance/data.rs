@@ -79,6 +79,13 @@ pub struct HostHooks {
     ///
     /// As for `cancel`.
     pub pauses: unsafe fn(host: NonNull<()>) -> bool,
+    /// Takes the result of a task that the host has called, within `task.return`. It gets the tag
+    /// of the task and the flat result, or the pointer to it.
+    ///
+    /// # Safety
+    ///
+    /// As for `cancel`.
+    pub result: unsafe fn(host: NonNull<()>, tag: u64, words: &[u64]) -> Result<()>,
     /// Learns that the guest at the other side of an end of the host has begun or cancelled a copy,
     /// or has dropped its end. It gets the tag of the guest's instance, and the number of the
     /// host's end.
@@ -94,9 +101,7 @@ pub struct HostHooks {
 /// Shared references to it exist during calls, so everything that changes is in cells. The contents
 /// of the slab are accessed through raw pointers only.
 pub struct InstanceData {
-    /// The component.
-    pub code: Arc<Code>,
-    /// The host functions. Control blocks point to its array.
+    /// The host functions, with the code. Control blocks point to its array.
     pub imports: Arc<HostTable>,
     /// The limits of growth and of the stack.
     pub limits: Limits,
@@ -241,6 +246,12 @@ pub struct TableView {
 }
 
 impl InstanceData {
+    /// Returns the code of the component.
+    #[inline]
+    pub fn code(&self) -> &Arc<Code> {
+        self.imports.code()
+    }
+
     /// Makes the run-time data of an instance, on the heap, with a slab of its own. The slab is
     /// prepared when it is first used.
     ///
@@ -252,7 +263,6 @@ impl InstanceData {
     ///
     /// `store.current` stays where it is as long as the instance lives.
     pub unsafe fn create(
-        code: &Arc<Code>,
         image: &Arc<Image>,
         imports: &Arc<HostTable>,
         limits: Limits,
@@ -271,7 +281,7 @@ impl InstanceData {
             interruptible,
             consume_fuel,
             ..
-        } = code.metadata().tunables;
+        } = imports.code().metadata().tunables;
         ensure!(
             words.interrupt.is_some() || !interruptible,
             "the component's code is interruptible, but the store has no interrupt word"
@@ -280,6 +290,7 @@ impl InstanceData {
             words.fuel.is_some() || !consume_fuel,
             "the component's code consumes fuel, but the store has no counter"
         );
+        let code = imports.code();
         let mut slab = code.acquire(image)?;
         let mut room = slab.take_room().unwrap_or_else(|| {
             Box::new(Room {
@@ -292,7 +303,6 @@ impl InstanceData {
         // SAFETY: the data is at the start of the room, which is leaked, so no one else uses it.
         unsafe {
             data.write(InstanceData {
-                code: code.clone(),
                 imports: imports.clone(),
                 limits,
                 tag,
@@ -333,9 +343,11 @@ impl InstanceData {
             unsafe { (data.read(), Box::from_raw(data.as_ptr().cast())) };
         room.threads = threads;
         let written = data.written();
-        let InstanceData { code, mut slab, .. } = data;
+        let InstanceData {
+            imports, mut slab, ..
+        } = data;
         slab.put_room(room);
-        code.release(slab, written);
+        imports.code().release(slab, written);
     }
 
     /// Returns a stack for a thread of the instance.
@@ -398,7 +410,7 @@ impl InstanceData {
                 builtins: self.builtins,
                 current: self.current().exit_record(),
                 flags: ControlBlock::MAY_LEAVE,
-                data_segments: self.code.data_segments(),
+                data_segments: self.code().data_segments(),
                 instance: std::ptr::from_ref(self).cast(),
                 reserved: [0; 7],
             };
@@ -415,8 +427,9 @@ impl InstanceData {
             return Written::Nothing;
         }
         // A forked child starts a new count, and has no page table to scan.
-        let knows =
-            || self.code.shelf().pool().pagemap().is_some() && sys::thread::page_faults() == faults;
+        let knows = || {
+            self.code().shelf().pool().pagemap().is_some() && sys::thread::page_faults() == faults
+        };
         match faults.is_some() && user == sys::thread::number() && knows() {
             true => Written::Known,
             false => {
@@ -488,7 +501,7 @@ impl InstanceData {
     pub(crate) fn with_handles<T>(&self, f: impl FnOnce(&mut Handles, &Resources) -> T) -> T {
         f(
             &mut self.handles.borrow_mut(),
-            &self.code.interface().resources,
+            &self.code().interface().resources,
         )
     }
 
@@ -506,7 +519,7 @@ impl InstanceData {
 
     /// Returns the sizes of memories, tables and GC heaps.
     pub fn sizes(&self) -> Sizes {
-        let layout = self.code.layout();
+        let layout = self.code().layout();
         Sizes {
             memories: layout
                 .memories
@@ -551,7 +564,7 @@ impl InstanceData {
     /// Returns a memory, if the component has it.
     #[inline]
     pub fn memory(&self, id: MemoryId) -> Option<MemoryView> {
-        let layout = self.code.layout().memories.get(id)?;
+        let layout = self.code().layout().memories.get(id)?;
         let ctx = self.ctx(layout.domain);
         // SAFETY: the size is an aligned word of the head.
         let size = unsafe {
@@ -571,7 +584,7 @@ impl InstanceData {
     ///
     /// If the component has no such memory.
     pub fn peek_memory(&self, id: MemoryId) -> Option<MemoryView> {
-        let layout = &self.code.layout().memories[id];
+        let layout = &self.code().layout().memories[id];
         let size = self.peek_word(layout.domain, layout.size_slot)?;
         let ctx = self.contexts()[layout.domain.as_u32() as usize];
         Some(MemoryView {
@@ -583,7 +596,7 @@ impl InstanceData {
     /// Returns the size of something that can grow, as [`Growth`](super::Growth) counts it, or
     /// `None` before the first use of the slab. Nothing is written.
     pub fn peek_size(&self, what: Growing) -> Option<u64> {
-        let layout = self.code.layout();
+        let layout = self.code().layout();
         match what {
             Growing::Memory(id) => Some(self.peek_memory(id)?.size),
             Growing::Table(id) => {
@@ -622,7 +635,7 @@ impl InstanceData {
     /// Returns a table, if the component has it.
     #[inline]
     pub fn table(&self, id: TableId) -> Option<TableView> {
-        let layout = self.code.layout().tables.get(id)?;
+        let layout = self.code().layout().tables.get(id)?;
         let base = self
             .ctx(layout.domain)
             .wrapping_offset(layout.offset as isize)
@@ -640,7 +653,7 @@ impl InstanceData {
     /// Returns the type of the object in the GC heap of `domain` at a reference, or `None` where no
     /// object can be.
     pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
-        let heap = self.code.layout().domains.get(domain)?.heap.as_ref()?;
+        let heap = self.code().layout().domains.get(domain)?.heap.as_ref()?;
         // SAFETY: both slots are aligned words of the head.
         let [half, next] = [heap.half_slot, heap.next_slot]
             .map(|slot| unsafe { self.size_slot(domain, slot).read() });

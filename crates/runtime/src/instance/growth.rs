@@ -82,7 +82,7 @@ pub fn grow_memory(
     permission: impl Permission,
 ) -> Result<Option<u64>, GrowthEnded> {
     let (Some(layout), Some(MemoryView { size, .. })) =
-        (data.code.layout().memories.get(id), data.memory(id))
+        (data.code().layout().memories.get(id), data.memory(id))
     else {
         return Ok(None);
     };
@@ -105,7 +105,7 @@ pub fn grow_memory(
     }
     if let Err(error) = data
         .slab()
-        .grow_memory(data.code.layout(), id, size, new_size)
+        .grow_memory(data.code().layout(), id, size, new_size)
     {
         permission.failed(&growth, error)?;
         return Ok(None);
@@ -129,7 +129,7 @@ pub fn grow_table(
     permission: impl Permission,
 ) -> Result<Option<u64>, GrowthEnded> {
     let (Some(layout), Some(TableView { base, size })) =
-        (data.code.layout().tables.get(id), data.table(id))
+        (data.code().layout().tables.get(id), data.table(id))
     else {
         return Ok(None);
     };

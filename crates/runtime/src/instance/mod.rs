@@ -99,7 +99,6 @@ impl Instance {
     ///
     /// As there.
     pub(crate) unsafe fn new(
-        code: &Arc<Code>,
         image: &Arc<Image>,
         imports: &Arc<HostTable>,
         limits: Limits,
@@ -108,13 +107,11 @@ impl Instance {
         builtins: *const usize,
     ) -> Result<Instance> {
         ensure!(
-            Arc::ptr_eq(code, imports.code()),
-            "the host table was made for another component"
+            imports.code().has_image(image),
+            "the image is another component's"
         );
-        ensure!(code.has_image(image), "the image is another component's");
         // SAFETY: as the caller promises.
-        let data =
-            unsafe { InstanceData::create(code, image, imports, limits, tag, store, builtins)? };
+        let data = unsafe { InstanceData::create(image, imports, limits, tag, store, builtins)? };
         Ok(Instance { data })
     }
 
@@ -136,7 +133,7 @@ impl Instance {
 
     /// Returns the code of the component.
     pub fn code(&self) -> &Arc<Code> {
-        &self.data().code
+        self.data().code()
     }
 
     /// Returns the host functions.
@@ -186,7 +183,7 @@ impl Instance {
         if data.limits.limiter.is_none() {
             return Vec::new();
         }
-        let start = Growth::at_start(&data.code, data.slab().image());
+        let start = Growth::at_start(data.code(), data.slab().image());
         let now = start.map(|growth| Growth {
             desired: data.peek_size(growth.what).unwrap_or(growth.desired),
             ..growth

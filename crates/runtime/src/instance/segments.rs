@@ -8,12 +8,12 @@ impl InstanceData {
     /// Returns a data segment, which is empty once it is dropped.
     pub fn data_segment(&self, id: DataId) -> &[u8] {
         let length = self
-            .code
+            .code()
             .layout()
             .data_lengths
             .get(id)
             .map_or(0, |&slot| self.length(slot));
-        self.code
+        self.code()
             .artifact()
             .data_segment(id)
             .and_then(|bytes| bytes.get(..length))
@@ -23,12 +23,12 @@ impl InstanceData {
     /// Returns an element segment as the bytes of 8-byte words. It is empty once it is dropped.
     pub fn elem_segment(&self, id: ElemId) -> &[u8] {
         let length = self
-            .code
+            .code()
             .layout()
             .elem_lengths
             .get(id)
             .map_or(0, |&slot| self.length(slot));
-        self.code
+        self.code()
             .artifact()
             .elem_segment(id)
             .and_then(|bytes| bytes.get(..length * 8))
@@ -37,7 +37,7 @@ impl InstanceData {
 
     /// Drops a data segment.
     pub fn drop_data(&self, id: DataId) {
-        if let Some(&slot) = self.code.layout().data_lengths.get(id) {
+        if let Some(&slot) = self.code().layout().data_lengths.get(id) {
             // SAFETY: the slot is an aligned word of the head.
             unsafe { self.slot(slot).cast::<u32>().write(0) };
         }
@@ -45,7 +45,7 @@ impl InstanceData {
 
     /// Drops an element segment.
     pub fn drop_elem(&self, id: ElemId) {
-        if let Some(&slot) = self.code.layout().elem_lengths.get(id) {
+        if let Some(&slot) = self.code().layout().elem_lengths.get(id) {
             // SAFETY: the slot is an aligned word of the head.
             unsafe { self.slot(slot).cast::<u32>().write(0) };
         }

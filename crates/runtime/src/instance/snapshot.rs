@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// depended on is the same for the next instance: no host function was called, and no limiter
 /// refused growth. That they ended shows that they were not interrupted.
 pub fn keep_started(data: &InstanceData) {
-    let code = &data.code;
+    let code = data.code();
     // If fuel is counted, each instance pays for its own start.
     if !code.settle_start() || code.metadata().tunables.consume_fuel {
         return;
@@ -82,16 +82,16 @@ impl Instance {
                 Image::MAX_KEPT >> 20
             )
         })?;
-        Ok(data.code.with_image(image, kept))
+        Ok(data.code().with_image(image, kept))
     }
 }
 
 /// Captures the contents of an instance. Returns `None` if they are too large.
 fn capture(data: &InstanceData) -> Result<Option<Image>> {
-    let pool = data.code.shelf().pool();
+    let pool = data.code().shelf().pool();
     let (slab, sizes) = (data.slab(), data.sizes());
     slab.image().capture(
-        data.code.layout(),
+        data.code().layout(),
         slab,
         sizes,
         pool.pagemap(),

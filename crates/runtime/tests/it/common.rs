@@ -96,11 +96,9 @@ pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
 
 /// Instantiates in a store, whose other instances only this thread uses.
 pub fn instantiate_in(table: &Arc<HostTable>, limits: Limits, store: StoreState) -> Instance {
-    let code = table.code();
+    let image = table.code().image();
     // SAFETY: the store's state is never freed, and this thread alone uses its instances.
-    let instance =
-        unsafe { mintage_runtime::instantiate(code, code.image(), table, limits, 7, store) }
-            .unwrap();
+    let instance = unsafe { mintage_runtime::instantiate(image, table, limits, 7, store) }.unwrap();
     // SAFETY: the instance is new, and the tests' host functions that run in start functions expect
     // null.
     unsafe { run_initializers(instance.handle(), HostAccess::Nothing) }
@@ -114,9 +112,9 @@ pub fn new_instance(
     limits: Limits,
     words: StoreWords,
 ) -> anyhow::Result<Instance> {
-    let code = table.code();
+    let image = table.code().image();
     // SAFETY: the store's state is never freed, and no other instance uses it.
-    unsafe { mintage_runtime::instantiate(code, code.image(), table, limits, 7, store(words)) }
+    unsafe { mintage_runtime::instantiate(image, table, limits, 7, store(words)) }
 }
 
 /// Returns stacks for calls that can be suspended.

@@ -543,7 +543,9 @@ impl<'s, T: Send + 'static> Driver<'s, T> {
             let call = driver.store.host.concurrency.calls.get_mut(tag);
             match call.map(|call| &mut call.phase) {
                 Some(Phase::New | Phase::AtGate | Phase::Running) => Poll::Pending,
-                Some(Phase::Entered | Phase::Returned | Phase::Done) => Poll::Ready(Ok(())),
+                Some(Phase::Entered | Phase::Returned | Phase::Taken(_) | Phase::Done) => {
+                    Poll::Ready(Ok(()))
+                }
                 Some(Phase::Failed(error)) => Poll::Ready(Err(error
                     .take()
                     .unwrap_or_else(|| Trap::CannotEnterComponent.into()))),

@@ -28,7 +28,7 @@ pub(crate) use futures::{HostTaskId, LazyHostTasks};
 pub(crate) use running::Running;
 
 use super::scope::ScopeParts;
-use super::{CallScope, Exclusive, LIFT_WORDS, StoreInner};
+use super::{CallScope, Exclusive, LIFT_WORDS, StoreInner, StoreInstance};
 use crate::Trap;
 use crate::error::{Error, Result};
 use crate::types::StoreInstanceId;
@@ -38,6 +38,7 @@ use mintage_runtime::{HostTask, InstanceHandle};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -185,6 +186,8 @@ enum Phase {
     Entered,
     Running,
     Returned,
+    /// The host has its result, which is this word, or nothing.
+    Taken(u64),
     /// Its caller knows how it has ended, and it goes on by itself. No one waits for it.
     Done,
     /// It was stopped. The error is for its caller.
@@ -217,15 +220,21 @@ impl<T: 'static> StoreInner<T> {
         self.host.concurrency.failures.push_back(failure);
     }
 
-    /// Stops an instance because of an error, which one of its callers gets.
+    /// Stops an instance because of an error, which one of its callers gets: that of a call whose
+    /// result is being taken, if there is one.
     fn fail(&mut self, id: StoreInstanceId, error: Error) {
         self.break_instance(id);
-        let mut calls = self.calls_of(id).into_iter();
-        let Some(first) = calls.next() else {
+        let mut calls = self.calls_of(id);
+        if calls.is_empty() {
             self.opaque.engine.count_trap(&error);
             self.host.concurrency.keep_unheard(error);
             return;
+        }
+        let has_returned = |tag: &usize| {
+            let phase = &self.host.concurrency.calls[*tag].phase;
+            matches!(phase, Phase::Returned | Phase::Taken(_))
         };
+        let first = calls.remove(calls.iter().position(has_returned).unwrap_or(0));
         let reason = format!("the instance was stopped: {error:#}");
         self.end_call(first, Err(error));
         for tag in calls {
@@ -279,6 +288,45 @@ impl<T: 'static> StoreInner<T> {
         }
     }
 
+    /// Takes the flat result of a call where the guest gives it, or the pointer to it.
+    ///
+    /// # Errors
+    ///
+    /// When it is not one, or the guest has kept what was lent to it. The instance is to be stopped
+    /// then.
+    ///
+    /// # Panics
+    ///
+    /// When lifting it does. The instance is to be stopped, too.
+    pub fn take_result(&mut self, tag: usize, result: &[u64]) -> Result<()> {
+        let call = &mut self.host.concurrency.calls[tag];
+        let Some(queued) = call.queued.take() else {
+            call.phase = Phase::Taken(result.first().copied().unwrap_or(0));
+            return Ok(());
+        };
+        call.phase = Phase::Returned;
+        let Queued { call, scope } = queued;
+        let mut queued = call.into_inner();
+        let mut words = [0; LIFT_WORDS];
+        words[..result.len()].copy_from_slice(result);
+        let mut scope = CallScope::from_parts(self, scope);
+        let lift = AssertUnwindSafe(|| queued.lift(&mut scope, &mut words));
+        let lifted = catch_unwind(lift);
+        if let Ok(Ok(())) = lifted {
+            scope.leave_task();
+            drop(scope);
+            queued.end(Ok(CallEnd::Returned));
+            return Ok(());
+        }
+        // The guest is on the stack, so the call ends later.
+        let (store, scope) = scope.into_parts();
+        store.host.concurrency.calls[tag].queued = Some(Queued {
+            call: Exclusive::new(queued),
+            scope,
+        });
+        lifted.unwrap_or_else(|payload| resume_unwind(payload))
+    }
+
     /// Ends a call that the event loop makes, or fails another one.
     fn end_call(&mut self, tag: usize, end: Result<CallEnd>) {
         let call = &mut self.host.concurrency.calls[tag];
@@ -310,7 +358,7 @@ impl<T: 'static> StoreInner<T> {
         call: Box<dyn QueuedCall<T>>,
     ) -> Result<QueuedCallId> {
         let mut scope = CallScope::new(self, instance, borrows);
-        let tag = scope.new_task(lift)?;
+        let tag = scope.new_task(lift, true)?;
         let (store, scope) = scope.into_parts();
         let concurrency = &mut store.host.concurrency;
         concurrency.queued += 1;

@@ -1,6 +1,6 @@
 //! The steps of a call of a task by a future that has the store.
 
-use super::{CallScope, Driver, GuestCall, LIFT_WORDS, Phase, StoreInner};
+use super::{CallScope, Driver, GuestCall, LIFT_WORDS, Phase, StoreInner, StoreInstance};
 use crate::error::Result;
 use mintage_environ::LiftId;
 use mintage_runtime::HostTask;
@@ -8,7 +8,8 @@ use std::future::poll_fn;
 use std::mem;
 
 impl<T: 'static> CallScope<'_, T> {
-    /// Makes the call a task. Returns its number.
+    /// Makes the call a task. Returns its number. `is_queued` says whether the event loop takes its
+    /// steps. The result of such a call is taken where the guest gives it, as is any scalar.
     ///
     /// # Errors
     ///
@@ -17,13 +18,17 @@ impl<T: 'static> CallScope<'_, T> {
     /// # Panics
     ///
     /// When there is no such function.
-    pub fn new_task(&mut self, lift: LiftId) -> Result<usize> {
-        let handle = self.store.opaque.instances[self.instance].runtime.handle();
+    pub fn new_task(&mut self, lift: LiftId, is_queued: bool) -> Result<usize> {
+        let StoreInstance {
+            runtime, component, ..
+        } = &self.store.opaque.instances[self.instance];
+        let handle = runtime.handle();
+        let takes_at_once = is_queued || component.lift(lift).returns_word;
         let scope = self.lends_to().map(|call| call.guest);
         let entry = self.store.host.concurrency.calls.vacant_entry();
         let tag = entry.key();
         // SAFETY: the instance is in the store, which is borrowed exclusively.
-        let task = unsafe { HostTask::new(handle, lift, scope, tag as u64) }?;
+        let task = unsafe { HostTask::new(handle, lift, scope, tag as u64, takes_at_once) }?;
         entry.insert(GuestCall {
             task,
             handle,
@@ -36,15 +41,21 @@ impl<T: 'static> CallScope<'_, T> {
         Ok(tag)
     }
 
-    /// Calls `clean_up`, which runs `post-return`, within the task that has given its result.
+    /// Calls `clean_up`, which runs the `post-return` of `lift`, within the task that has given its
+    /// result. Does nothing if there is no such function.
     ///
     /// # Errors
     ///
     /// Those of `clean_up`.
     pub fn clean_up(
         &mut self,
+        lift: LiftId,
         clean_up: impl FnOnce(&mut StoreInner<T>) -> Result<()>,
     ) -> Result<()> {
+        let component = &self.store.opaque.instances[self.instance].component;
+        if component.lift(lift).post_return.is_none() {
+            return Ok(());
+        }
         let GuestCall { task, handle, .. } = self.store.host.concurrency.calls[self.task()];
         // SAFETY: the instance is in the store, which is borrowed exclusively. `post-return` cannot
         // be suspended.
@@ -93,6 +104,11 @@ impl<T: Send + 'static> CallScope<'_, T> {
             driver.poll_call(cx, tag)
         })
         .await?;
+        drop(driver);
+        if let Phase::Taken(word) = self.store.host.concurrency.calls[tag].phase {
+            words[0] = word;
+            return Ok(());
+        }
         // SAFETY: the instance is in the store, which is borrowed exclusively.
         let result = unsafe { task.words(handle) };
         words.copy_from_slice(&result[..LIFT_WORDS]);
@@ -107,6 +123,10 @@ impl<T: Send + 'static> CallScope<'_, T> {
     pub async fn finish_task(&mut self) -> Result<()> {
         let tag = self.task();
         let call = &self.store.host.concurrency.calls[tag];
+        if let Phase::Taken(_) = call.phase {
+            // It has gone on already.
+            return Ok(());
+        }
         let (id, task) = (call.instance, call.task);
         let mut finished = false;
         let mut driver = Driver::new(self.store);

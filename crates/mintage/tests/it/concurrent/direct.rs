@@ -1,7 +1,7 @@
 //! Calls between components that need no stack of their own, since the callee cannot be suspended.
 
 use mintage::{
-    Component, Config, Engine, ErrorKind, LimitKind, Linker, Result, Store, StoreLimits,
+    Component, Config, Engine, ErrorKind, Instance, LimitKind, Linker, Result, Store, StoreLimits,
     StoreLimitsBuilder, Trap, block_on,
 };
 
@@ -64,6 +64,10 @@ const GUEST: &str = r#"(component
         (func (export "closes") async (param "a" u32) (result u32)
             (canon lift (core func $i "closes"))))
     (instance $callee (instantiate $callee))
+    (export "double" (func $callee "double"))
+    (export "text" (func $callee "text"))
+    (export "returns" (func $callee "returns"))
+    (export "later" (func $callee "later"))
     (core module $memory
         (memory (export "memory") 1)
         (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 512)))
@@ -130,9 +134,9 @@ const GUEST: &str = r#"(component
     (func (export "run") async (param "what" u32) (param "a" u32) (result u32)
         (canon lift (core func $i "run"))))"#;
 
-/// Calls `run` in a new store, in which guests may be suspended anywhere if `pauses` says so, and
-/// where each instance may have `stacks`.
-fn run(what: u32, pauses: bool, stacks: usize) -> Result<u32> {
+/// Makes an instance in a new store, in which guests may be suspended anywhere if `pauses` says so,
+/// and where each instance may have `stacks`.
+fn instance(pauses: bool, stacks: usize) -> Result<(Store<StoreLimits>, Instance)> {
     let engine = Engine::new(Config::new().epoch_interruption(true))?;
     let component = Component::new(&engine, GUEST)?;
     let limits = StoreLimitsBuilder::new().stacks(stacks).build();
@@ -143,6 +147,12 @@ fn run(what: u32, pauses: bool, stacks: usize) -> Result<u32> {
         store.epoch_deadline_async_yield_and_update(1);
     }
     let instance = block_on(Linker::new(&engine).instantiate_async(&mut store, &component))?;
+    Ok((store, instance))
+}
+
+/// Calls `run` in a [new instance](instance).
+fn run(what: u32, pauses: bool, stacks: usize) -> Result<u32> {
+    let (mut store, instance) = instance(pauses, stacks)?;
     let run = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, "run")?;
     let (result,) = block_on(run.call_async(&mut store, (what, 7)))?;
     Ok(result)
@@ -175,6 +185,25 @@ fn no_stack_is_used() {
             "{error:?}"
         );
     }
+}
+
+#[test]
+fn calls_of_the_host_use_no_stack() {
+    let (mut store, instance) = instance(false, 0).unwrap();
+    for (name, expected) in [("double", 14), ("returns", 21), ("later", 175)] {
+        let func = instance.get_typed_func::<(u32,), (u32,)>(&mut store, name);
+        let func = func.unwrap();
+        let called = block_on(func.call_async(&mut store, (7,)));
+        assert_eq!(called.unwrap(), (expected,), "{name}");
+        let run = store.run_concurrent(async |store| func.call_concurrent(store, (7,)).await);
+        assert_eq!(block_on(run).unwrap().unwrap(), (expected,), "{name}");
+    }
+    let text = instance.get_typed_func::<(String,), (String,)>(&mut store, "text");
+    let text = text.unwrap();
+    let called = block_on(text.call_async(&mut store, ("ab".into(),)));
+    assert_eq!(called.unwrap().0, "abab");
+    let run = store.run_concurrent(async |store| text.call_concurrent(store, ("c".into(),)).await);
+    assert_eq!(block_on(run).unwrap().unwrap().0, "cc");
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use super::guest::{FAILS, PANICS};
 use super::{Guests, poll};
 use crate::async_calls::block_on;
-use mintage::{Config, Engine, Error, ErrorKind, LimitKind, PoolConfig, Trap};
+use mintage::{
+    Component, Config, Engine, Error, ErrorKind, LimitKind, Linker, PoolConfig, Store, Trap,
+    TypedFunc,
+};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
@@ -94,6 +97,69 @@ fn a_trap_ends_its_instance() {
     assert_eq!(trap, Some(&Trap::UnreachableCodeReached), "{error:?}");
     is_trap(&same, Trap::CannotEnterComponent);
     is_stopped(&mut guests);
+}
+
+/// A component that returns any bytes as a text, or never returns.
+const SAYS: &str = r#"(component
+    (core module $memory
+        (memory (export "memory") 1)
+        (data (i32.const 16) "ab\ff"))
+    (core instance $memory (instantiate $memory))
+    (core func $return (canon task.return (result string)
+        (memory (core memory $memory "memory"))))
+    (core module $m
+        (import "" "return" (func $return (param i32 i32)))
+        (func (export "say") (param i32 i32) (result i32)
+            (call $return (local.get 0) (local.get 1))
+            (i32.const 0))
+        ;; yields forever
+        (func (export "stay") (param i32 i32) (result i32) (i32.const 1))
+        (func (export "callback") (param i32 i32 i32) (result i32) (i32.const 1)))
+    (core instance $i (instantiate $m (with "" (instance (export "return" (func $return))))))
+    (func (export "say") async (param "at" u32) (param "len" u32) (result string)
+        (canon lift (core func $i "say") async (memory (core memory $memory "memory"))
+            (callback (core func $i "callback"))))
+    (func (export "stay") async (param "at" u32) (param "len" u32) (result string)
+        (canon lift (core func $i "stay") async (memory (core memory $memory "memory"))
+            (callback (core func $i "callback")))))"#;
+
+#[test]
+fn a_bad_result_is_the_error_of_its_call() {
+    let engine = Engine::default();
+    let component = Component::new(&engine, SAYS).unwrap();
+    for (at, len, expected) in [(16, 3, "utf-8"), (65_530, 7, "out of bounds")] {
+        let mut store = Store::new(&engine, ());
+        let instance = Linker::new(&engine).instantiate(&mut store, &component);
+        let instance = instance.unwrap();
+        let [say, stay] = ["say", "stay"].map(|name| {
+            let func = instance.get_typed_func::<(u32, u32), (String,)>(&mut store, name);
+            func.unwrap()
+        });
+        let called = block_on(say.call_async(&mut store, (16, 2)));
+        assert_eq!(called.unwrap().0, "ab");
+        let run = store.run_concurrent(async |accessor| {
+            let begin = |func: TypedFunc<(u32, u32), (String,)>, at, len| {
+                accessor.with(|store| func.start_call_concurrent(store, (at, len)).unwrap())
+            };
+            // The first one that is under way gets other errors of the instance.
+            let first = begin(stay, 0, 0);
+            let (good, bad) = (begin(say, 16, 2), begin(say, at, len));
+            let good = say.finish_call_concurrent(accessor, good).await;
+            assert_eq!(good.unwrap().0, "ab");
+            [
+                say.finish_call_concurrent(accessor, bad).await.unwrap_err(),
+                stay.finish_call_concurrent(accessor, first)
+                    .await
+                    .unwrap_err(),
+            ]
+        });
+        let [bad, first] = block_on(run).unwrap();
+        assert!(format!("{bad:#}").contains(expected), "{bad:#}");
+        is_trap(&first, Trap::CannotEnterComponent);
+        assert!(format!("{first:#}").contains(expected), "{first:#}");
+        let error = block_on(say.call_async(&mut store, (16, 2))).unwrap_err();
+        is_trap(&error, Trap::CannotEnterComponent);
+    }
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct Task {
     pub threads: u32,
     /// The thread that has given the host the result, and goes on when the host has taken it.
     pub returning: Option<Key>,
+    /// Whether the host takes the result within `task.return`, so that no thread waits for that.
+    pub takes_at_once: bool,
     /// Whether it excludes others of its component instance that do so, too.
     pub is_exclusive: bool,
     /// Whether it was cancelled, and so has ended without a result.
@@ -337,6 +339,12 @@ impl<F> Concurrent<F> {
         let Thread { task, start, .. } = self.threads[thread];
         let is_first = matches!(start, Start::Task | Start::Callback(_));
         is_first.then(|| self.tasks[task].origin)
+    }
+
+    /// Returns whether `task.return` suspends the thread that calls it for this thread's task.
+    pub fn waits_to_return(&self, thread: Key) -> bool {
+        let task = &self.tasks[self.threads[thread].task];
+        task.caller == Caller::Host && !task.takes_at_once
     }
 
     /// Returns the task of the current thread.

@@ -23,6 +23,7 @@ fn task(state: &mut State, is_exclusive: bool) -> Key {
         implicit: None,
         threads: 0,
         returning: None,
+        takes_at_once: false,
         is_exclusive,
         is_cancelled: false,
         tag: 0,
