@@ -25,8 +25,8 @@ pub struct Request {
     pub scheme: Option<Scheme>,
     /// The authority, if there is one.
     pub authority: Option<Authority>,
-    /// The path and the query, if there are any. A path that a guest has set without its first slash
-    /// has one here.
+    /// The path and the query, if there are any. A path that a guest has set without its first
+    /// slash has one here.
     pub path_with_query: Option<PathAndQuery>,
     /// The path and the query, if the guest has set a path without its first slash.
     pub(super) without_slash: Option<PathAndQuery>,
