@@ -11,8 +11,8 @@ use mintage_environ::{DomainId, Trap};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Makes an instance of `code` that starts with `image`, one of [`Code`]'s, and calls the functions
-/// in `imports`. Its start functions have not run; see [`Initializers`].
+/// Makes an instance of the code of `imports` that starts with `image`, one of that code's, and
+/// calls the functions in `imports`. Its start functions have not run; see [`Initializers`].
 ///
 /// `tag` is the caller's own number for the instance, which [`Instance::tag`] returns.
 ///
