@@ -30,7 +30,8 @@ impl RequestHead {
     ///
     /// # Errors
     ///
-    /// If the hooks do not know the scheme, there is no URI, or its authority has a user.
+    /// If the hooks do not know the scheme, the URI is invalid, or its authority is missing or has
+    /// a user.
     pub fn into_request(
         self,
         view: &mut WasiHttpCtxView<'_>,

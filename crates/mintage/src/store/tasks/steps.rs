@@ -42,7 +42,7 @@ impl<T: 'static> CallScope<'_, T> {
     }
 
     /// Calls `clean_up`, which runs the `post-return` of `lift`, within the task that has given its
-    /// result. Does nothing if there is no such function.
+    /// result. Does nothing for a `lift` without one.
     ///
     /// # Errors
     ///
