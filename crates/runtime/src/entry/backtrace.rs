@@ -55,7 +55,7 @@ fn frame(innermost: &Activation, pc: usize) -> Option<Frame> {
     });
     let (code, offset) = activations
         // SAFETY: the instances of running calls live.
-        .map(|activation| unsafe { (*activation.data).code() })
+        .map(|activation| unsafe { &(*activation.data).imports }.code())
         .find_map(|code: &Arc<Code>| Some((code, code.text_offset(pc)?)))?;
     let artifact = code.artifact();
     let (ordinal, key, _) = artifact.key_table()?.find(offset)?;

@@ -103,6 +103,8 @@ pub struct HostHooks {
 pub struct InstanceData {
     /// The host functions, with the code. Control blocks point to its array.
     pub imports: Arc<HostTable>,
+    /// The code, which `imports` keeps alive.
+    code: NonNull<Code>,
     /// The limits of growth and of the stack.
     pub limits: Limits,
     /// The caller's own number of the instance.
@@ -248,8 +250,9 @@ pub struct TableView {
 impl InstanceData {
     /// Returns the code of the component.
     #[inline]
-    pub fn code(&self) -> &Arc<Code> {
-        self.imports.code()
+    pub fn code(&self) -> &Code {
+        // SAFETY: `imports` holds the code as long as the data lives, and neither changes.
+        unsafe { self.code.as_ref() }
     }
 
     /// Makes the run-time data of an instance, on the heap, with a slab of its own. The slab is
@@ -277,11 +280,12 @@ impl InstanceData {
             hooks,
             schedule_seed,
         } = store;
+        let code = imports.code();
         let Tunables {
             interruptible,
             consume_fuel,
             ..
-        } = imports.code().metadata().tunables;
+        } = code.metadata().tunables;
         ensure!(
             words.interrupt.is_some() || !interruptible,
             "the component's code is interruptible, but the store has no interrupt word"
@@ -290,7 +294,6 @@ impl InstanceData {
             words.fuel.is_some() || !consume_fuel,
             "the component's code consumes fuel, but the store has no counter"
         );
-        let code = imports.code();
         let mut slab = code.acquire(image)?;
         let mut room = slab.take_room().unwrap_or_else(|| {
             Box::new(Room {
@@ -304,6 +307,7 @@ impl InstanceData {
         unsafe {
             data.write(InstanceData {
                 imports: imports.clone(),
+                code: NonNull::from(&**code),
                 limits,
                 tag,
                 words,

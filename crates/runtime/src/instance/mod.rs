@@ -133,7 +133,7 @@ impl Instance {
 
     /// Returns the code of the component.
     pub fn code(&self) -> &Arc<Code> {
-        self.data().code()
+        self.data().imports.code()
     }
 
     /// Returns the host functions.

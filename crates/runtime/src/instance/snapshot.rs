@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// depended on is the same for the next instance: no host function was called, and no limiter
 /// refused growth. That they ended shows that they were not interrupted.
 pub fn keep_started(data: &InstanceData) {
-    let code = data.code();
+    let code = data.imports.code();
     // If fuel is counted, each instance pays for its own start.
     if !code.settle_start() || code.metadata().tunables.consume_fuel {
         return;
@@ -82,7 +82,7 @@ impl Instance {
                 Image::MAX_KEPT >> 20
             )
         })?;
-        Ok(data.code().with_image(image, kept))
+        Ok(data.imports.code().with_image(image, kept))
     }
 }
 
